@@ -1,0 +1,112 @@
+// Fixed-point numbers: the only file in the project that rounds, shifts or saturates codes.
+//
+// A quantised number is `code * 2^-frac` with an integer code of 2..32 bits. There is no other scale and no zero
+// point, so requantization is one rounding shift.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "core/base/error.hpp"
+
+namespace binade {
+
+/// How a tie, or any value between two codes, becomes a code.
+enum class Rounding : std::uint8_t {
+  half_up,    ///< floor(x + 1/2): TI's activations
+  half_away,  ///< nearest, ties away from zero: TI's weights and biases
+  half_even,  ///< nearest, ties to even: IEEE, CMSIS-like targets
+};
+
+/// The grid of a tensor: real = code * 2^-frac; nothing else can be expressed.
+struct QuantSpec {
+  std::int8_t frac = 0;    ///< fraction length; may be negative, may exceed bits
+  std::uint8_t bits = 8;   ///< 2..16; a bias may use up to 32
+  bool is_signed = true;   ///< two's complement when true, else 0 .. 2^bits - 1
+
+  constexpr std::int64_t min_code() const { return is_signed ? -(std::int64_t{1} << (bits - 1)) : 0; }
+  constexpr std::int64_t max_code() const {
+    return (std::int64_t{1} << (is_signed ? bits - 1 : bits)) - 1;
+  }
+  /// The real distance of two neighbouring codes, 2^-frac.
+  double step() const { return std::ldexp(1.0, -frac); }
+  double min_real() const { return static_cast<double>(min_code()) * step(); }
+  double max_real() const { return static_cast<double>(max_code()) * step(); }
+  friend constexpr bool operator==(const QuantSpec&, const QuantSpec&) = default;
+};
+
+/// Clamps to the codes of `bits` bits.
+constexpr std::int64_t saturate(std::int64_t v, int bits, bool is_signed) {
+  const std::int64_t lo = is_signed ? -(std::int64_t{1} << (bits - 1)) : 0;
+  const std::int64_t hi = (std::int64_t{1} << (is_signed ? bits - 1 : bits)) - 1;
+  return v < lo ? lo : (v > hi ? hi : v);
+}
+
+/// v * 2^-shift, rounded. `shift` <= 0 shifts left, exactly; the caller guarantees that the result fits in 64 bits.
+/// For shift >= 63 every int32 product rounds as its sign demands.
+/// @math half_up: floor(v / 2^s + 1/2); half_away: sign(v) * floor(|v| / 2^s + 1/2); half_even: ties to the even code
+constexpr std::int64_t round_shift(std::int64_t v, int shift, Rounding rounding = Rounding::half_up) {
+  if (shift <= 0) return static_cast<std::int64_t>(static_cast<std::uint64_t>(v) << -shift);
+  if (shift > 62) shift = 62;
+  const std::int64_t floor = v >> shift;
+  const std::int64_t rest = v - static_cast<std::int64_t>(static_cast<std::uint64_t>(floor) << shift);
+  const std::int64_t half = std::int64_t{1} << (shift - 1);
+  if (rest != half) return floor + (rest > half ? 1 : 0);
+  switch (rounding) {
+    case Rounding::half_up: return floor + 1;
+    case Rounding::half_away: return floor + (v >= 0 ? 1 : 0);
+    case Rounding::half_even: return floor + (floor & 1);
+  }
+  return floor;
+}
+
+/// Rounds a real to an integer, held in a floating type; exact for every finite input.
+template <class T>
+inline T round_real(T x, Rounding rounding) {
+  const T floor = std::floor(x);
+  const T rest = x - floor;  // exact: 0 <= rest < 1
+  if (rest != T(0.5)) return rest > T(0.5) ? floor + 1 : floor;
+  switch (rounding) {
+    case Rounding::half_up: return floor + 1;
+    case Rounding::half_away: return x >= 0 ? floor + 1 : floor;
+    case Rounding::half_even: return std::fmod(floor, T(2)) == 0 ? floor : floor + 1;
+  }
+  return floor;
+}
+
+/// The saturated code of a real. A NaN violates the contract: values are checked where they enter.
+inline std::int32_t quantize(double real, QuantSpec spec, Rounding rounding) {
+  require(!std::isnan(real), "quantize: NaN has no code");
+  const double scaled = round_real(std::ldexp(real, spec.frac), rounding);
+  const double lo = static_cast<double>(spec.min_code()), hi = static_cast<double>(spec.max_code());
+  return static_cast<std::int32_t>(scaled < lo ? lo : (scaled > hi ? hi : scaled));
+}
+
+/// The real of a code.
+inline double dequantize(std::int64_t code, QuantSpec spec) { return std::ldexp(static_cast<double>(code), -spec.frac); }
+
+/// The real that a real becomes on the grid: dequantize(quantize(x)).
+template <class T>
+inline T fake_quantize(T x, QuantSpec spec, Rounding rounding) {
+  const T scaled = round_real(std::ldexp(x, spec.frac), rounding);
+  const T lo = static_cast<T>(spec.min_code()), hi = static_cast<T>(spec.max_code());
+  return std::ldexp(scaled < lo ? lo : (scaled > hi ? hi : scaled), -spec.frac);
+}
+
+/// Smallest k with 2^k >= x, for x > 0; by frexp, because log2 in floating point is off by one at powers of two.
+inline int ceil_log2(double x) {
+  int exponent = 0;
+  const double mantissa = std::frexp(x, &exponent);  // x = mantissa * 2^exponent, 1/2 <= mantissa < 1
+  return mantissa == 0.5 ? exponent - 1 : exponent;
+}
+
+/// TI's floor for a clip: a tensor of zeros still needs a grid [ti-semantics 1.1].
+inline constexpr double kMinClip = 1.0 / 65536;
+
+/// The grid whose range is [-2^k, 2^k) or [0, 2^k) with the smallest 2^k >= clip [ti-semantics 1.2].
+inline QuantSpec spec_for_clip(double clip, int bits, bool is_signed) {
+  const int k = ceil_log2(clip > kMinClip ? clip : kMinClip);
+  return {static_cast<std::int8_t>(bits - (is_signed ? 1 : 0) - k), static_cast<std::uint8_t>(bits), is_signed};
+}
+
+}  // namespace binade

@@ -1,0 +1,469 @@
+// The vocabulary: attributes, contract and formula of every operator, on one page.
+//
+// An op is a plain value. Activations are NHWC, convolution weights OHWI, matrices {out, 1, 1, in}, vectors {1,1,1,c}.
+// The first inputs are activations, then parameters in the order given; "[b]" marks an optional last input.
+// Every op is a pure function of its inputs, except that BatchNorm updates its running statistics in training mode.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <variant>
+
+#include "core/base/fixed_point.hpp"
+#include "core/base/tensor.hpp"
+
+namespace binade {
+
+/// Inference uses running statistics and drops nothing; training uses batch statistics and keeps what backward needs.
+enum class Mode : std::uint8_t { inference, training };
+
+/// What one node keeps between calls: packed weights, prepared primitives, batch statistics, masks.
+class OpState {
+ public:
+  /// The state as an S, default-constructed on first use. One node always asks for the same S.
+  template <class S>
+  S& get() {
+    if (!data_) data_ = std::make_shared<S>();
+    return *static_cast<S*>(data_.get());
+  }
+  void clear() { data_.reset(); }
+
+ private:
+  std::shared_ptr<void> data_;
+};
+
+/// Arguments of a forward call. `out` is fully overwritten. in[i] and out never overlap.
+template <class T>
+struct Forward {
+  std::span<const View<const T>> in;
+  View<T> out;
+  OpState& state;
+  Mode mode = Mode::inference;
+  std::uint64_t seed = 0;             ///< for ops with randomness; differs by node and step
+  /// Changes whenever any parameter changed: packed copies made under another number are stale.
+  std::uint64_t parameter_version = 0;
+  std::span<const View<T>> updated;   ///< training mode: writable views of the inputs that the op updates (BatchNorm)
+};
+
+/// Arguments of a backward call, after a forward call in training mode with the same state.
+/// Gradients are ADDED to din[i]; a null din[i] means "not wanted".
+template <class T>
+struct Backward {
+  std::span<const View<const T>> in;
+  View<const T> out;
+  View<const T> dout;
+  std::span<const View<T>> din;
+  OpState& state;
+  std::uint64_t seed = 0;
+};
+
+/// One attribute of an op: the single list that is printed, compared and saved.
+template <class Op, class Member>
+struct Field {
+  std::string_view name;
+  Member Op::*member;
+};
+template <class Op, class Member>
+Field(std::string_view, Member Op::*) -> Field<Op, Member>;
+
+// `infer` throws DataError with a full sentence on shapes that do not fit.
+
+/// 2-D convolution (cross-correlation). in: x, w {oc, kh, kw, ic/groups}, [b {1,1,1,oc}].
+/// @math y[n,oy,ox,o] = b[o] + sum_{i,j,c} x[n, oy*stride_h - pad_top + i*dilation_h, ..., g*ic/groups + c] * w[o,i,j,c]
+struct Conv2d {
+  static constexpr std::string_view name = "Conv2d";
+  int stride_h = 1, stride_w = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  int dilation_h = 1, dilation_w = 1;
+  int groups = 1;
+  static constexpr auto fields = std::tuple{
+      Field{"stride_h", &Conv2d::stride_h},     Field{"stride_w", &Conv2d::stride_w},
+      Field{"pad_top", &Conv2d::pad_top},       Field{"pad_left", &Conv2d::pad_left},
+      Field{"pad_bottom", &Conv2d::pad_bottom}, Field{"pad_right", &Conv2d::pad_right},
+      Field{"dilation_h", &Conv2d::dilation_h}, Field{"dilation_w", &Conv2d::dilation_w},
+      Field{"groups", &Conv2d::groups}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Conv2d&, const Conv2d&) = default;
+};
+
+/// Transposed convolution. in: x, w {oc, kh, kw, ic/groups} (the same OHWI order), [b].
+/// @math output extent = (h - 1) * stride - pad_top - pad_bottom + dilation * (kh - 1) + 1 + output_pad
+struct ConvTranspose2d {
+  static constexpr std::string_view name = "ConvTranspose2d";
+  int stride_h = 1, stride_w = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  int dilation_h = 1, dilation_w = 1;
+  int output_pad_h = 0, output_pad_w = 0;
+  int groups = 1;
+  static constexpr auto fields = std::tuple{Field{"stride_h", &ConvTranspose2d::stride_h},
+                                            Field{"stride_w", &ConvTranspose2d::stride_w},
+                                            Field{"pad_top", &ConvTranspose2d::pad_top},
+                                            Field{"pad_left", &ConvTranspose2d::pad_left},
+                                            Field{"pad_bottom", &ConvTranspose2d::pad_bottom},
+                                            Field{"pad_right", &ConvTranspose2d::pad_right},
+                                            Field{"dilation_h", &ConvTranspose2d::dilation_h},
+                                            Field{"dilation_w", &ConvTranspose2d::dilation_w},
+                                            Field{"output_pad_h", &ConvTranspose2d::output_pad_h},
+                                            Field{"output_pad_w", &ConvTranspose2d::output_pad_w},
+                                            Field{"groups", &ConvTranspose2d::groups}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const ConvTranspose2d&, const ConvTranspose2d&) = default;
+};
+
+/// Matrix product over the channels of every pixel. in: x {n,h,w,ic}, w {oc,1,1,ic}, [b]. @math y = x w^T + b
+struct Linear {
+  static constexpr std::string_view name = "Linear";
+  static constexpr auto fields = std::tuple{};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Linear&, const Linear&) = default;
+};
+
+/// in: x, gamma, beta, mean, variance. Statistics over n, h, w.
+/// @math y = gamma * (x - mean) / sqrt(variance + epsilon) + beta
+/// Training: batch mean and biased variance normalise; running <- (1 - momentum) * running + momentum * batch, the
+/// running variance taking the unbiased batch variance (PyTorch's convention). Inputs 3 and 4 are `updated`.
+struct BatchNorm {
+  static constexpr std::string_view name = "BatchNorm";
+  double epsilon = 1e-5;
+  double momentum = 0.1;
+  static constexpr auto fields =
+      std::tuple{Field{"epsilon", &BatchNorm::epsilon}, Field{"momentum", &BatchNorm::momentum}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const BatchNorm&, const BatchNorm&) = default;
+};
+
+/// in: x, gamma, beta. Statistics over the channels of each pixel.
+struct LayerNorm {
+  static constexpr std::string_view name = "LayerNorm";
+  double epsilon = 1e-5;
+  static constexpr auto fields = std::tuple{Field{"epsilon", &LayerNorm::epsilon}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const LayerNorm&, const LayerNorm&) = default;
+};
+
+/// @math max(x, 0)   @grad 1 for x > 0, else 0
+struct Relu {
+  static constexpr std::string_view name = "Relu";
+  static constexpr auto fields = std::tuple{};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Relu&, const Relu&) = default;
+};
+
+/// @math min(max(x, lo), hi); ReLU6 is Clip{0, 6}   @grad 1 for lo < x < hi, else 0
+struct Clip {
+  static constexpr std::string_view name = "Clip";
+  double lo = 0, hi = 6;
+  static constexpr auto fields = std::tuple{Field{"lo", &Clip::lo}, Field{"hi", &Clip::hi}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Clip&, const Clip&) = default;
+};
+
+/// @math x >= 0 ? x : slope * x
+struct LeakyRelu {
+  static constexpr std::string_view name = "LeakyRelu";
+  double slope = 0.01;
+  static constexpr auto fields = std::tuple{Field{"slope", &LeakyRelu::slope}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const LeakyRelu&, const LeakyRelu&) = default;
+};
+
+/// in: x, slope {1,1,1,c} or {1,1,1,1}. @math x >= 0 ? x : slope[c] * x
+struct PRelu {
+  static constexpr std::string_view name = "PRelu";
+  static constexpr auto fields = std::tuple{};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const PRelu&, const PRelu&) = default;
+};
+
+/// @math 1 / (1 + exp(-x))
+struct Sigmoid {
+  static constexpr std::string_view name = "Sigmoid";
+  static constexpr auto fields = std::tuple{};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Sigmoid&, const Sigmoid&) = default;
+};
+
+/// @math clip(alpha * x + beta, 0, 1); PyTorch's hard sigmoid is alpha = 1/6, beta = 1/2
+struct HardSigmoid {
+  static constexpr std::string_view name = "HardSigmoid";
+  double alpha = 1.0 / 6, beta = 0.5;
+  static constexpr auto fields = std::tuple{Field{"alpha", &HardSigmoid::alpha}, Field{"beta", &HardSigmoid::beta}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const HardSigmoid&, const HardSigmoid&) = default;
+};
+
+/// @math x * clip(x + 3, 0, 6) / 6
+struct HardSwish {
+  static constexpr std::string_view name = "HardSwish";
+  static constexpr auto fields = std::tuple{};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const HardSwish&, const HardSwish&) = default;
+};
+
+/// Softmax over the channels of each pixel.
+struct Softmax {
+  static constexpr std::string_view name = "Softmax";
+  static constexpr auto fields = std::tuple{};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Softmax&, const Softmax&) = default;
+};
+
+/// in: a, b. Extents equal, or 1 in either operand (broadcast; the batch too, when the operand is a parameter).
+struct Add {
+  static constexpr std::string_view name = "Add";
+  static constexpr auto fields = std::tuple{};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Add&, const Add&) = default;
+};
+
+/// in: a, b. Broadcast as Add.
+struct Mul {
+  static constexpr std::string_view name = "Mul";
+  static constexpr auto fields = std::tuple{};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Mul&, const Mul&) = default;
+};
+
+/// in: two or more tensors of equal n, h, w; joins their channels.
+struct Concat {
+  static constexpr std::string_view name = "Concat";
+  static constexpr auto fields = std::tuple{};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Concat&, const Concat&) = default;
+};
+
+/// Every `step`-th element of [begin, end) on one axis: 1 = h, 2 = w, 3 = c. Step >= 1.
+struct Slice {
+  static constexpr std::string_view name = "Slice";
+  int axis = 1, begin = 0, end = 1, step = 1;
+  static constexpr auto fields = std::tuple{Field{"axis", &Slice::axis}, Field{"begin", &Slice::begin},
+                                            Field{"end", &Slice::end}, Field{"step", &Slice::step}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Slice&, const Slice&) = default;
+};
+
+/// Pads h, w and channels with a constant. Amounts are >= 0.
+struct Pad {
+  static constexpr std::string_view name = "Pad";
+  int top = 0, left = 0, bottom = 0, right = 0, channels_before = 0, channels_after = 0;
+  double value = 0;
+  static constexpr auto fields = std::tuple{Field{"top", &Pad::top},
+                                            Field{"left", &Pad::left},
+                                            Field{"bottom", &Pad::bottom},
+                                            Field{"right", &Pad::right},
+                                            Field{"channels_before", &Pad::channels_before},
+                                            Field{"channels_after", &Pad::channels_after},
+                                            Field{"value", &Pad::value}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Pad&, const Pad&) = default;
+};
+
+/// Padding never wins. The gradient goes to the first maximum of a window in row order. ceil_mode as in ONNX: a window
+/// that would start in the bottom or right padding is dropped.
+struct MaxPool {
+  static constexpr std::string_view name = "MaxPool";
+  int kernel_h = 2, kernel_w = 2, stride_h = 2, stride_w = 2;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  bool ceil_mode = false;
+  static constexpr auto fields =
+      std::tuple{Field{"kernel_h", &MaxPool::kernel_h},     Field{"kernel_w", &MaxPool::kernel_w},
+                 Field{"stride_h", &MaxPool::stride_h},     Field{"stride_w", &MaxPool::stride_w},
+                 Field{"pad_top", &MaxPool::pad_top},       Field{"pad_left", &MaxPool::pad_left},
+                 Field{"pad_bottom", &MaxPool::pad_bottom}, Field{"pad_right", &MaxPool::pad_right},
+                 Field{"ceil_mode", &MaxPool::ceil_mode}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const MaxPool&, const MaxPool&) = default;
+};
+
+/// Mean of a window. count_include_pad: the padding's zeros count in the divisor.
+struct AvgPool {
+  static constexpr std::string_view name = "AvgPool";
+  int kernel_h = 2, kernel_w = 2, stride_h = 2, stride_w = 2;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  bool ceil_mode = false;
+  bool count_include_pad = false;
+  static constexpr auto fields =
+      std::tuple{Field{"kernel_h", &AvgPool::kernel_h},     Field{"kernel_w", &AvgPool::kernel_w},
+                 Field{"stride_h", &AvgPool::stride_h},     Field{"stride_w", &AvgPool::stride_w},
+                 Field{"pad_top", &AvgPool::pad_top},       Field{"pad_left", &AvgPool::pad_left},
+                 Field{"pad_bottom", &AvgPool::pad_bottom}, Field{"pad_right", &AvgPool::pad_right},
+                 Field{"ceil_mode", &AvgPool::ceil_mode},   Field{"count_include_pad", &AvgPool::count_include_pad}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const AvgPool&, const AvgPool&) = default;
+};
+
+/// Mean over h and w: {n, 1, 1, c}.
+struct GlobalAvgPool {
+  static constexpr std::string_view name = "GlobalAvgPool";
+  static constexpr auto fields = std::tuple{};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const GlobalAvgPool&, const GlobalAvgPool&) = default;
+};
+
+enum class Interpolation : std::uint8_t { nearest, bilinear };
+/// Which source coordinate an output pixel o has, for scale = in / out:
+/// half_pixel (o + 1/2) * scale - 1/2; align_corners o * (in - 1) / (out - 1); asymmetric o * scale.
+enum class Coordinates : std::uint8_t { half_pixel, align_corners, asymmetric };
+
+/// Resizes h and w to fixed extents. Bilinear clamps coordinates at the border. Nearest takes floor(source) for
+/// asymmetric coordinates and the nearest pixel, ties down, for the others (ONNX's round_prefer_floor).
+struct Resize {
+  static constexpr std::string_view name = "Resize";
+  int height = 1, width = 1;
+  Interpolation interpolation = Interpolation::bilinear;
+  Coordinates coordinates = Coordinates::half_pixel;
+  static constexpr auto fields =
+      std::tuple{Field{"height", &Resize::height}, Field{"width", &Resize::width},
+                 Field{"interpolation", &Resize::interpolation}, Field{"coordinates", &Resize::coordinates}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Resize&, const Resize&) = default;
+};
+
+/// The same elements in the same linear (NHWC) order under other extents; n is kept. h = w = 1 and c = 0 flattens.
+struct Reshape {
+  static constexpr std::string_view name = "Reshape";
+  int h = 1, w = 1, c = 0;  ///< c = 0: what is left
+  static constexpr auto fields = std::tuple{Field{"h", &Reshape::h}, Field{"w", &Reshape::w}, Field{"c", &Reshape::c}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Reshape&, const Reshape&) = default;
+};
+
+/// Training: each element is zeroed with `probability`, the others scaled by 1 / (1 - probability); the mask is a
+/// function of (seed, index) only. Inference: identity.
+struct Dropout {
+  static constexpr std::string_view name = "Dropout";
+  double probability = 0.5;
+  static constexpr auto fields = std::tuple{Field{"probability", &Dropout::probability}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Dropout&, const Dropout&) = default;
+};
+
+/// Mean cross entropy over the pixels that are not ignored. in: logits {n,h,w,classes}, labels {n,h,w,1} (class index
+/// as a number). Output {1,1,1,1}. Label smoothing e: the target is (1 - e) on the label plus e / classes everywhere.
+/// A label that is neither a class nor `ignore_label` is a DataError; with every pixel ignored the loss is 0.
+struct CrossEntropy {
+  static constexpr std::string_view name = "CrossEntropy";
+  int ignore_label = 255;
+  double label_smoothing = 0;
+  static constexpr auto fields = std::tuple{Field{"ignore_label", &CrossEntropy::ignore_label},
+                                            Field{"label_smoothing", &CrossEntropy::label_smoothing}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const CrossEntropy&, const CrossEntropy&) = default;
+};
+
+/// x on the grid `spec`: saturate(round(x * 2^frac)) * 2^-frac.
+/// @grad straight-through, clipped: dout where the unclamped code min_code - 1/2 < x * 2^frac < max_code + 1/2, else 0
+struct FakeQuant {
+  static constexpr std::string_view name = "FakeQuant";
+  QuantSpec spec;
+  Rounding rounding = Rounding::half_up;
+  static constexpr auto fields =
+      std::tuple{Field{"spec", &FakeQuant::spec}, Field{"rounding", &FakeQuant::rounding}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const FakeQuant&, const FakeQuant&) = default;
+};
+
+/// Quantizer with a learned clip. in: x, alpha {1,1,1,1}. The grid is spec_for_clip(alpha, bits, is_signed).
+/// @grad dx = dout inside (lo, alpha), lo = 0 or -alpha; dalpha = sum of dout at x >= alpha minus, when signed, the sum
+/// of dout at x <= -alpha   @source Choi et al. 2018, PACT, with the scale rounded up to a power of two
+struct Pact {
+  static constexpr std::string_view name = "Pact";
+  int bits = 8;
+  bool is_signed = false;
+  Rounding rounding = Rounding::half_up;
+  static constexpr auto fields = std::tuple{Field{"bits", &Pact::bits}, Field{"is_signed", &Pact::is_signed},
+                                            Field{"rounding", &Pact::rounding}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T> void forward(const Forward<T>& f) const;
+  template <class T> void backward(const Backward<T>& b) const;
+  friend bool operator==(const Pact&, const Pact&) = default;
+};
+
+/// What a type must have to be an op.
+template <class Op>
+concept IsOp = requires(const Op& op, std::span<const Shape> shapes, const Forward<float>& forward,
+                        const Forward<double>& forward64, const Backward<float>& backward,
+                        const Backward<double>& backward64) {
+  { Op::name } -> std::convertible_to<std::string_view>;
+  Op::fields;
+  { op.infer(shapes) } -> std::same_as<Shape>;
+  op.template forward<float>(forward);
+  op.template forward<double>(forward64);
+  op.template backward<float>(backward);
+  op.template backward<double>(backward64);
+  { op == op } -> std::same_as<bool>;
+};
+
+template <IsOp... Ops>
+using OneOf = std::variant<Ops...>;
+
+/// The closed set.
+using Op = OneOf<Conv2d, ConvTranspose2d, Linear, BatchNorm, LayerNorm, Relu, Clip, LeakyRelu, PRelu, Sigmoid,
+                 HardSigmoid, HardSwish, Softmax, Add, Mul, Concat, Slice, Pad, MaxPool, AvgPool, GlobalAvgPool, Resize,
+                 Reshape, Dropout, CrossEntropy, FakeQuant, Pact>;
+
+inline std::string_view op_name(const Op& op) {
+  return std::visit([](const auto& o) { return std::remove_cvref_t<decltype(o)>::name; }, op);
+}
+
+/// "Conv2d(stride_h=2, groups=32)": the fields that differ from the default.
+std::string to_string(const Op& op);
+
+}  // namespace binade
