@@ -1,0 +1,44 @@
+// What one method said about every image of one data set: the raw material of tables, intervals and paired tests.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/tensor.hpp"
+
+namespace binade {
+
+/// n images, in the order in which they were evaluated; every per-image vector has n entries (times the stated width).
+struct Predictions {
+  static constexpr int kBest = 5;  ///< classes kept per image in `top5`
+
+  std::string method;                ///< "float", "ptq8", ...
+  int classes = 0;                   ///< of the network's output
+  std::vector<std::string> images;   ///< path below the data set's root: for people
+  std::vector<std::string> hashes;   ///< SHA-256 of the file's bytes, 64 hex digits: what pairs two runs
+  std::vector<std::int32_t> labels;  ///< class index, 0 .. classes - 1
+  std::vector<std::int32_t> top1;    ///< class of the largest logit; of equal logits the lowest class wins
+  std::vector<std::int32_t> top5;    ///< n x kBest, best first, -1 behind the last when classes < kBest
+  Tensor<float> logits;              ///< {n, 1, 1, classes}; empty for segmentation
+  /// Segmentation: pixel counts n x classes x classes, [image][label][predicted], ignored pixels left out.
+  /// Empty for classification. There `labels`, `top1` and `top5` are empty instead.
+  std::vector<std::int64_t> confusion;
+  double seconds = 0;  ///< wall clock of the evaluation
+
+  int count() const { return static_cast<int>(hashes.size()); }
+  bool top1_is_right(int image) const {
+    return top1[static_cast<std::size_t>(image)] == labels[static_cast<std::size_t>(image)];
+  }
+  bool top5_is_right(int image) const {
+    for (int k = 0; k < kBest; ++k) {
+      if (top5[static_cast<std::size_t>(image) * kBest + static_cast<std::size_t>(k)] ==
+          labels[static_cast<std::size_t>(image)]) {
+        return true;
+      }
+    }
+    return false;
+  }
+};
+
+}  // namespace binade
