@@ -1,4 +1,5 @@
-// Post-training quantization: from a float graph and unlabelled images to a quantized graph, by an ordered list of passes.
+// Post-training quantization: from a float graph and unlabelled images to a quantized graph, by an ordered list of
+// passes.
 #pragma once
 
 #include <functional>
@@ -15,15 +16,15 @@ namespace binade {
 struct PtqOptions {
   int weight_bits = 8;
   int activation_bits = 8;
-  int bias_bits = 32;                       ///< 32 and 16 at accumulator scale; 8 on its own power-of-two grid (TI)
-  std::string range = "exponent_search";    ///< a name from the table of estimators
+  int bias_bits = 32;                     ///< 32 and 16 at accumulator scale; 8 on its own power-of-two grid (TI)
+  std::string range = "exponent_search";  ///< a name from the table of estimators
   std::string weight_range = "exponent_search";
-  double percentile = 0.01;                 ///< percent cut at each tail by `percentile` [ti-semantics 2.4]
+  double percentile = 0.01;  ///< percent cut at each tail by `percentile` [ti-semantics 2.4]
   /// Names from the table of passes, run in this order.
   std::vector<std::string> passes;
   std::string weight_rounding = "half_away";
   std::string activation_rounding = "half_up";
-  int batch = 25;                           ///< images per step of a pass
+  int batch = 25;  ///< images per step of a pass
   std::uint64_t seed = 0;
 };
 
@@ -31,8 +32,8 @@ struct PtqOptions {
 PtqOptions ptq_preset(const std::string& name, int weight_bits, int activation_bits);
 
 struct PtqResult {
-  Graph quantized;            ///< parameters on their grids, FakeQuant after every quantized tensor
-  nlohmann::json report;      ///< what each pass did: seconds, counts, per-tensor specs and errors
+  Graph quantized;        ///< parameters on their grids, FakeQuant after every quantized tensor
+  nlohmann::json report;  ///< what each pass did: seconds, counts, per-tensor specs and errors
 };
 
 /// `on_pass(name, done, total)` is called before each pass, for a progress bar.

@@ -20,14 +20,12 @@ enum class Rounding : std::uint8_t {
 
 /// The grid of a tensor: real = code * 2^-frac; nothing else can be expressed.
 struct QuantSpec {
-  std::int8_t frac = 0;    ///< fraction length; may be negative, may exceed bits
-  std::uint8_t bits = 8;   ///< 2..16; a bias may use up to 32
-  bool is_signed = true;   ///< two's complement when true, else 0 .. 2^bits - 1
+  std::int8_t frac = 0;   ///< fraction length; may be negative, may exceed bits
+  std::uint8_t bits = 8;  ///< 2..16; a bias may use up to 32
+  bool is_signed = true;  ///< two's complement when true, else 0 .. 2^bits - 1
 
   constexpr std::int64_t min_code() const { return is_signed ? -(std::int64_t{1} << (bits - 1)) : 0; }
-  constexpr std::int64_t max_code() const {
-    return (std::int64_t{1} << (is_signed ? bits - 1 : bits)) - 1;
-  }
+  constexpr std::int64_t max_code() const { return (std::int64_t{1} << (is_signed ? bits - 1 : bits)) - 1; }
   /// The real distance of two neighbouring codes, 2^-frac.
   double step() const { return std::ldexp(1.0, -frac); }
   double min_real() const { return static_cast<double>(min_code()) * step(); }
@@ -83,7 +81,9 @@ inline std::int32_t quantize(double real, QuantSpec spec, Rounding rounding) {
 }
 
 /// The real of a code.
-inline double dequantize(std::int64_t code, QuantSpec spec) { return std::ldexp(static_cast<double>(code), -spec.frac); }
+inline double dequantize(std::int64_t code, QuantSpec spec) {
+  return std::ldexp(static_cast<double>(code), -spec.frac);
+}
 
 /// The real that a real becomes on the grid: dequantize(quantize(x)).
 template <class T>

@@ -136,7 +136,9 @@ std::mutex caller_mutex;  // one job at a time; a second thread of the program w
 
 }  // namespace
 
-int thread_count() { return pool().size(); }
+int thread_count() {
+  return pool().size();
+}
 
 void set_thread_count(int threads) {
   require(!inside, "set_thread_count inside parallel_for");
@@ -144,7 +146,9 @@ void set_thread_count(int threads) {
   pool().resize(threads <= 0 ? cpus_allowed() : threads);
 }
 
-int current_lane() { return lane; }
+int current_lane() {
+  return lane;
+}
 
 void parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) {
   require(grain > 0, "parallel_for: grain must be positive");

@@ -20,7 +20,8 @@ constexpr std::uint64_t mix_bits(std::uint64_t z) {
 class Random {
  public:
   explicit constexpr Random(std::uint64_t seed, std::uint64_t stream = 0)
-      : key_(mix_bits(seed + 0x9e3779b97f4a7c15ULL) ^ mix_bits(stream * 0xd1342543de82ef95ULL + 0x632be59bd9b4e019ULL)) {}
+      : key_(mix_bits(seed + 0x9e3779b97f4a7c15ULL) ^
+             mix_bits(stream * 0xd1342543de82ef95ULL + 0x632be59bd9b4e019ULL)) {}
 
   /// The `counter`-th word of the stream.
   constexpr std::uint64_t word(std::uint64_t counter) const {

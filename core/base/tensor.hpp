@@ -53,8 +53,8 @@ struct AlignedAllocator {
   AlignedAllocator() = default;
   template <class U>
   AlignedAllocator(const AlignedAllocator<U>&) {}  // NOLINT(google-explicit-constructor)
-  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t{64})); }
-  void deallocate(T* p, std::size_t) { ::operator delete(p, std::align_val_t{64}); }
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new (n * sizeof(T), std::align_val_t{64})); }
+  void deallocate(T* p, std::size_t) { ::operator delete (p, std::align_val_t{64}); }
   friend bool operator==(const AlignedAllocator&, const AlignedAllocator&) { return true; }
 };
 
@@ -92,6 +92,8 @@ class Tensor {
 };
 
 /// A vector of channels, shape {1, 1, 1, c}.
-inline Shape channel_shape(int c) { return {1, 1, 1, c}; }
+inline Shape channel_shape(int c) {
+  return {1, 1, 1, c};
+}
 
 }  // namespace binade

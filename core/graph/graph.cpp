@@ -20,14 +20,16 @@ ValueId Graph::add_value(Value value) {
 
 ValueId Graph::input(std::string name, Shape shape) {
   require(shape.n == 1, "an input is declared for a batch of one");
-  const ValueId id = add_value({.name = std::move(name), .shape = shape, .kind = ValueKind::input, .node = -1, .tensor = {}});
+  const ValueId id =
+      add_value({.name = std::move(name), .shape = shape, .kind = ValueKind::input, .node = -1, .tensor = {}});
   inputs_.push_back(id);
   return id;
 }
 
 ValueId Graph::parameter(std::string name, Tensor<float> tensor) {
   const Shape shape = tensor.shape();
-  return add_value({.name = std::move(name), .shape = shape, .kind = ValueKind::parameter, .node = -1, .tensor = std::move(tensor)});
+  return add_value(
+      {.name = std::move(name), .shape = shape, .kind = ValueKind::parameter, .node = -1, .tensor = std::move(tensor)});
 }
 
 ValueId Graph::add(std::string name, Op op, std::vector<ValueId> in) {
@@ -36,11 +38,10 @@ ValueId Graph::add(std::string name, Op op, std::vector<ValueId> in) {
     require(index_of(id) < values_.size(), "node '" + name + "' reads a value that does not exist yet");
     shapes.push_back(shape(id));
   }
-  const Shape shape = with_context(fmt::format("adding node '{}' ({})", name, op_name(op)), [&] {
-    return std::visit([&](const auto& o) { return o.infer(shapes); }, op);
-  });
-  const ValueId out = add_value({.name = name, .shape = shape, .kind = ValueKind::result,
-                                 .node = static_cast<int>(nodes_.size()), .tensor = {}});
+  const Shape shape = with_context(fmt::format("adding node '{}' ({})", name, op_name(op)),
+                                   [&] { return std::visit([&](const auto& o) { return o.infer(shapes); }, op); });
+  const ValueId out = add_value(
+      {.name = name, .shape = shape, .kind = ValueKind::result, .node = static_cast<int>(nodes_.size()), .tensor = {}});
   nodes_.push_back({std::move(name), std::move(op), std::move(in), out});
   return out;
 }

@@ -15,7 +15,9 @@ namespace binade {
 
 /// Index of a value in its graph.
 enum class ValueId : std::int32_t {};
-constexpr std::size_t index_of(ValueId id) { return static_cast<std::size_t>(id); }
+constexpr std::size_t index_of(ValueId id) {
+  return static_cast<std::size_t>(id);
+}
 
 enum class ValueKind : std::uint8_t { input, parameter, result };
 
@@ -24,8 +26,8 @@ struct Value {
   std::string name;
   Shape shape;
   ValueKind kind = ValueKind::result;
-  int node = -1;            ///< result: the node that makes it
-  Tensor<float> tensor;     ///< parameter: its elements
+  int node = -1;         ///< result: the node that makes it
+  Tensor<float> tensor;  ///< parameter: its elements
 };
 
 struct Node {

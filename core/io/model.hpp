@@ -23,9 +23,9 @@ struct Preprocessing {
   enum class Color : std::uint8_t { rgb, bgr, gray };
 
   Resize resize = Resize::shrink;
-  int size = 256;                                          ///< of the short side, pixels
-  Interpolation interpolation = Interpolation::bilinear;   ///< enlarging; shrinking always averages (area)
-  int crop_height = 224, crop_width = 224;                 ///< centre crop, offset (extent - crop) / 2 rounded down
+  int size = 256;                                         ///< of the short side, pixels
+  Interpolation interpolation = Interpolation::bilinear;  ///< enlarging; shrinking always averages (area)
+  int crop_height = 224, crop_width = 224;                ///< centre crop, offset (extent - crop) / 2 rounded down
   Color color = Color::rgb;
   /// input = (pixel - mean) * scale for pixel = 0..255, per channel in the order of `color`; gray uses the first.
   std::array<double, 3> mean{0, 0, 0};
@@ -44,8 +44,8 @@ struct Model {
   Graph graph;
   Preprocessing preprocessing;
   Task task = Task::classification;
-  std::vector<std::string> classes;               ///< names; may be empty
-  std::map<std::string, std::string> notes;       ///< anything else the file said: source, licence, published accuracy
+  std::vector<std::string> classes;          ///< names; may be empty
+  std::map<std::string, std::string> notes;  ///< anything else the file said: source, licence, published accuracy
 };
 
 /// Names the networks of the zoo and reads .onnx and .h5 files: the single door for `--model`.

@@ -44,10 +44,10 @@ struct Forward {
   View<T> out;
   OpState& state;
   Mode mode = Mode::inference;
-  std::uint64_t seed = 0;             ///< for ops with randomness; differs by node and step
+  std::uint64_t seed = 0;  ///< for ops with randomness; differs by node and step
   /// Changes whenever any parameter changed: packed copies made under another number are stale.
   std::uint64_t parameter_version = 0;
-  std::span<const View<T>> updated;   ///< training mode: writable views of the inputs that the op updates (BatchNorm)
+  std::span<const View<T>> updated;  ///< training mode: writable views of the inputs that the op updates (BatchNorm)
 };
 
 /// Arguments of a backward call, after a forward call in training mode with the same state.
@@ -74,22 +74,25 @@ Field(std::string_view, Member Op::*) -> Field<Op, Member>;
 // `infer` throws DataError with a full sentence on shapes that do not fit.
 
 /// 2-D convolution (cross-correlation). in: x, w {oc, kh, kw, ic/groups}, [b {1,1,1,oc}].
-/// @math y[n,oy,ox,o] = b[o] + sum_{i,j,c} x[n, oy*stride_h - pad_top + i*dilation_h, ..., g*ic/groups + c] * w[o,i,j,c]
+/// @math y[n,oy,ox,o] = b[o] + sum_{i,j,c} x[n, oy*stride_h - pad_top + i*dilation_h, ..., g*ic/groups + c] *
+/// w[o,i,j,c]
 struct Conv2d {
   static constexpr std::string_view name = "Conv2d";
   int stride_h = 1, stride_w = 1;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   int dilation_h = 1, dilation_w = 1;
   int groups = 1;
-  static constexpr auto fields = std::tuple{
-      Field{"stride_h", &Conv2d::stride_h},     Field{"stride_w", &Conv2d::stride_w},
-      Field{"pad_top", &Conv2d::pad_top},       Field{"pad_left", &Conv2d::pad_left},
-      Field{"pad_bottom", &Conv2d::pad_bottom}, Field{"pad_right", &Conv2d::pad_right},
-      Field{"dilation_h", &Conv2d::dilation_h}, Field{"dilation_w", &Conv2d::dilation_w},
-      Field{"groups", &Conv2d::groups}};
+  static constexpr auto fields =
+      std::tuple{Field{"stride_h", &Conv2d::stride_h},     Field{"stride_w", &Conv2d::stride_w},
+                 Field{"pad_top", &Conv2d::pad_top},       Field{"pad_left", &Conv2d::pad_left},
+                 Field{"pad_bottom", &Conv2d::pad_bottom}, Field{"pad_right", &Conv2d::pad_right},
+                 Field{"dilation_h", &Conv2d::dilation_h}, Field{"dilation_w", &Conv2d::dilation_w},
+                 Field{"groups", &Conv2d::groups}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Conv2d&, const Conv2d&) = default;
 };
 
@@ -114,8 +117,10 @@ struct ConvTranspose2d {
                                             Field{"output_pad_w", &ConvTranspose2d::output_pad_w},
                                             Field{"groups", &ConvTranspose2d::groups}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const ConvTranspose2d&, const ConvTranspose2d&) = default;
 };
 
@@ -124,8 +129,10 @@ struct Linear {
   static constexpr std::string_view name = "Linear";
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Linear&, const Linear&) = default;
 };
 
@@ -140,8 +147,10 @@ struct BatchNorm {
   static constexpr auto fields =
       std::tuple{Field{"epsilon", &BatchNorm::epsilon}, Field{"momentum", &BatchNorm::momentum}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const BatchNorm&, const BatchNorm&) = default;
 };
 
@@ -151,8 +160,10 @@ struct LayerNorm {
   double epsilon = 1e-5;
   static constexpr auto fields = std::tuple{Field{"epsilon", &LayerNorm::epsilon}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const LayerNorm&, const LayerNorm&) = default;
 };
 
@@ -161,8 +172,10 @@ struct Relu {
   static constexpr std::string_view name = "Relu";
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Relu&, const Relu&) = default;
 };
 
@@ -172,8 +185,10 @@ struct Clip {
   double lo = 0, hi = 6;
   static constexpr auto fields = std::tuple{Field{"lo", &Clip::lo}, Field{"hi", &Clip::hi}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Clip&, const Clip&) = default;
 };
 
@@ -183,8 +198,10 @@ struct LeakyRelu {
   double slope = 0.01;
   static constexpr auto fields = std::tuple{Field{"slope", &LeakyRelu::slope}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const LeakyRelu&, const LeakyRelu&) = default;
 };
 
@@ -193,8 +210,10 @@ struct PRelu {
   static constexpr std::string_view name = "PRelu";
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const PRelu&, const PRelu&) = default;
 };
 
@@ -203,8 +222,10 @@ struct Sigmoid {
   static constexpr std::string_view name = "Sigmoid";
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Sigmoid&, const Sigmoid&) = default;
 };
 
@@ -214,8 +235,10 @@ struct HardSigmoid {
   double alpha = 1.0 / 6, beta = 0.5;
   static constexpr auto fields = std::tuple{Field{"alpha", &HardSigmoid::alpha}, Field{"beta", &HardSigmoid::beta}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const HardSigmoid&, const HardSigmoid&) = default;
 };
 
@@ -224,8 +247,10 @@ struct HardSwish {
   static constexpr std::string_view name = "HardSwish";
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const HardSwish&, const HardSwish&) = default;
 };
 
@@ -234,8 +259,10 @@ struct Softmax {
   static constexpr std::string_view name = "Softmax";
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Softmax&, const Softmax&) = default;
 };
 
@@ -244,8 +271,10 @@ struct Add {
   static constexpr std::string_view name = "Add";
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Add&, const Add&) = default;
 };
 
@@ -254,8 +283,10 @@ struct Mul {
   static constexpr std::string_view name = "Mul";
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Mul&, const Mul&) = default;
 };
 
@@ -264,8 +295,10 @@ struct Concat {
   static constexpr std::string_view name = "Concat";
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Concat&, const Concat&) = default;
 };
 
@@ -276,8 +309,10 @@ struct Slice {
   static constexpr auto fields = std::tuple{Field{"axis", &Slice::axis}, Field{"begin", &Slice::begin},
                                             Field{"end", &Slice::end}, Field{"step", &Slice::step}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Slice&, const Slice&) = default;
 };
 
@@ -294,8 +329,10 @@ struct Pad {
                                             Field{"channels_after", &Pad::channels_after},
                                             Field{"value", &Pad::value}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Pad&, const Pad&) = default;
 };
 
@@ -313,8 +350,10 @@ struct MaxPool {
                  Field{"pad_bottom", &MaxPool::pad_bottom}, Field{"pad_right", &MaxPool::pad_right},
                  Field{"ceil_mode", &MaxPool::ceil_mode}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const MaxPool&, const MaxPool&) = default;
 };
 
@@ -332,8 +371,10 @@ struct AvgPool {
                  Field{"pad_bottom", &AvgPool::pad_bottom}, Field{"pad_right", &AvgPool::pad_right},
                  Field{"ceil_mode", &AvgPool::ceil_mode},   Field{"count_include_pad", &AvgPool::count_include_pad}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const AvgPool&, const AvgPool&) = default;
 };
 
@@ -342,8 +383,10 @@ struct GlobalAvgPool {
   static constexpr std::string_view name = "GlobalAvgPool";
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const GlobalAvgPool&, const GlobalAvgPool&) = default;
 };
 
@@ -363,8 +406,10 @@ struct Resize {
       std::tuple{Field{"height", &Resize::height}, Field{"width", &Resize::width},
                  Field{"interpolation", &Resize::interpolation}, Field{"coordinates", &Resize::coordinates}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Resize&, const Resize&) = default;
 };
 
@@ -374,8 +419,10 @@ struct Reshape {
   int h = 1, w = 1, c = 0;  ///< c = 0: what is left
   static constexpr auto fields = std::tuple{Field{"h", &Reshape::h}, Field{"w", &Reshape::w}, Field{"c", &Reshape::c}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Reshape&, const Reshape&) = default;
 };
 
@@ -386,8 +433,10 @@ struct Dropout {
   double probability = 0.5;
   static constexpr auto fields = std::tuple{Field{"probability", &Dropout::probability}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Dropout&, const Dropout&) = default;
 };
 
@@ -401,8 +450,10 @@ struct CrossEntropy {
   static constexpr auto fields = std::tuple{Field{"ignore_label", &CrossEntropy::ignore_label},
                                             Field{"label_smoothing", &CrossEntropy::label_smoothing}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const CrossEntropy&, const CrossEntropy&) = default;
 };
 
@@ -412,11 +463,12 @@ struct FakeQuant {
   static constexpr std::string_view name = "FakeQuant";
   QuantSpec spec;
   Rounding rounding = Rounding::half_up;
-  static constexpr auto fields =
-      std::tuple{Field{"spec", &FakeQuant::spec}, Field{"rounding", &FakeQuant::rounding}};
+  static constexpr auto fields = std::tuple{Field{"spec", &FakeQuant::spec}, Field{"rounding", &FakeQuant::rounding}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const FakeQuant&, const FakeQuant&) = default;
 };
 
@@ -428,11 +480,13 @@ struct Pact {
   int bits = 8;
   bool is_signed = false;
   Rounding rounding = Rounding::half_up;
-  static constexpr auto fields = std::tuple{Field{"bits", &Pact::bits}, Field{"is_signed", &Pact::is_signed},
-                                            Field{"rounding", &Pact::rounding}};
+  static constexpr auto fields =
+      std::tuple{Field{"bits", &Pact::bits}, Field{"is_signed", &Pact::is_signed}, Field{"rounding", &Pact::rounding}};
   Shape infer(std::span<const Shape> in) const;
-  template <class T> void forward(const Forward<T>& f) const;
-  template <class T> void backward(const Backward<T>& b) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
   friend bool operator==(const Pact&, const Pact&) = default;
 };
 
