@@ -1,0 +1,205 @@
+// Elementwise activations: ReLU, clip, leaky and parametric ReLU, sigmoid, hard sigmoid, hard swish.
+#include <cmath>
+
+#include "core/ops/detail.hpp"
+
+namespace binade {
+namespace {
+
+Shape one_input(std::string_view op, std::span<const Shape> in) {
+  detail::expect_inputs(op, in, 1, 1);
+  return in[0];
+}
+
+}  // namespace
+
+Shape Relu::infer(std::span<const Shape> in) const {
+  return one_input(name, in);
+}
+
+template <class T>
+void Relu::forward(const Forward<T>& f) const {
+  detail::map(f, [](T x) { return T(0) > x ? T(0) : x; });
+}
+
+template <class T>
+void Relu::backward(const Backward<T>& b) const {
+  detail::map_gradient(b, [](T x, T dy) { return x > T(0) ? dy : T(0); });
+}
+
+Shape Clip::infer(std::span<const Shape> in) const {
+  if (!(lo <= hi)) {
+    throw DataError("Clip: the lower limit " + std::to_string(lo) + " is above the upper limit " + std::to_string(hi));
+  }
+  return one_input(name, in);
+}
+
+template <class T>
+void Clip::forward(const Forward<T>& f) const {
+  const T low = static_cast<T>(lo), high = static_cast<T>(hi);
+  detail::map(f, [=](T x) {
+    const T y = low > x ? low : x;
+    return high < y ? high : y;
+  });
+}
+
+template <class T>
+void Clip::backward(const Backward<T>& b) const {
+  const T low = static_cast<T>(lo), high = static_cast<T>(hi);
+  detail::map_gradient(b, [=](T x, T dy) { return low < x && x < high ? dy : T(0); });
+}
+
+Shape LeakyRelu::infer(std::span<const Shape> in) const {
+  return one_input(name, in);
+}
+
+template <class T>
+void LeakyRelu::forward(const Forward<T>& f) const {
+  detail::map(f, [s = static_cast<T>(slope)](T x) { return x >= T(0) ? x : s * x; });
+}
+
+template <class T>
+void LeakyRelu::backward(const Backward<T>& b) const {
+  detail::map_gradient(b, [s = static_cast<T>(slope)](T x, T dy) { return x >= T(0) ? dy : s * dy; });
+}
+
+Shape PRelu::infer(std::span<const Shape> in) const {
+  detail::expect_inputs(name, in, 2, 2);
+  if (in[1] != channel_shape(1)) detail::expect_vector(name, "the slope", in[1], in[0].c);
+  return in[0];
+}
+
+template <class T>
+void PRelu::forward(const Forward<T>& f) const {
+  const std::int64_t c = f.out.shape.c, step = f.in[1].shape.c == 1 ? 0 : 1;
+  const T *x = f.in[0].data, *slope = f.in[1].data;
+  T* y = f.out.data;
+  parallel_for(f.out.shape.pixels(), detail::rows_per_chunk(c), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t p = begin; p < end; ++p) {
+      for (std::int64_t i = 0; i < c; ++i) {
+        const T v = x[p * c + i];
+        y[p * c + i] = v >= T(0) ? v : slope[i * step] * v;
+      }
+    }
+  });
+}
+
+template <class T>
+void PRelu::backward(const Backward<T>& b) const {
+  const std::int64_t c = b.dout.shape.c, slopes = b.in[1].shape.c, step = slopes == 1 ? 0 : 1;
+  const T *x = b.in[0].data, *slope = b.in[1].data, *dy = b.dout.data;
+  if (T* dx = b.din[0].data) {
+    parallel_for(b.dout.shape.pixels(), detail::rows_per_chunk(c), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t p = begin; p < end; ++p) {
+        for (std::int64_t i = 0; i < c; ++i) {
+          dx[p * c + i] += x[p * c + i] >= T(0) ? dy[p * c + i] : slope[i * step] * dy[p * c + i];
+        }
+      }
+    });
+  }
+  if (T* dslope = b.din[1].data) {
+    const auto sums =
+        detail::pixel_sums(b.dout.shape.pixels(), c, [&](std::int64_t begin, std::int64_t end, double* s) {
+          for (std::int64_t p = begin; p < end; ++p) {
+            for (std::int64_t i = 0; i < c; ++i) {
+              if (x[p * c + i] < T(0)) s[i] += static_cast<double>(x[p * c + i]) * static_cast<double>(dy[p * c + i]);
+            }
+          }
+        });
+    if (slopes == c) {
+      for (std::int64_t i = 0; i < c; ++i) dslope[i] += static_cast<T>(sums[static_cast<std::size_t>(i)]);
+    } else {
+      double total = 0;
+      for (const double s : sums) total += s;
+      dslope[0] += static_cast<T>(total);
+    }
+  }
+}
+
+Shape Sigmoid::infer(std::span<const Shape> in) const {
+  return one_input(name, in);
+}
+
+template <class T>
+void Sigmoid::forward(const Forward<T>& f) const {
+  detail::map(f, [](T x) { return T(1) / (T(1) + std::exp(-x)); });
+}
+
+template <class T>
+void Sigmoid::backward(const Backward<T>& b) const {
+  detail::map_gradient(b, [](T x, T dy) {
+    const T y = T(1) / (T(1) + std::exp(-x));
+    return dy * y * (T(1) - y);
+  });
+}
+
+Shape HardSigmoid::infer(std::span<const Shape> in) const {
+  return one_input(name, in);
+}
+
+template <class T>
+void HardSigmoid::forward(const Forward<T>& f) const {
+  detail::map(f, [a = static_cast<T>(alpha), b = static_cast<T>(beta)](T x) {
+    const T y = a * x + b;
+    return T(0) > y ? T(0) : (T(1) < y ? T(1) : y);
+  });
+}
+
+template <class T>
+void HardSigmoid::backward(const Backward<T>& b) const {
+  detail::map_gradient(b, [a = static_cast<T>(alpha), c = static_cast<T>(beta)](T x, T dy) {
+    const T y = a * x + c;
+    return T(0) < y && y < T(1) ? a * dy : T(0);
+  });
+}
+
+Shape HardSwish::infer(std::span<const Shape> in) const {
+  return one_input(name, in);
+}
+
+template <class T>
+void HardSwish::forward(const Forward<T>& f) const {
+  detail::map(f, [](T x) {
+    const T gate = T(0) > x + T(3) ? T(0) : (T(6) < x + T(3) ? T(6) : x + T(3));
+    return x * gate / T(6);
+  });
+}
+
+template <class T>
+void HardSwish::backward(const Backward<T>& b) const {
+  detail::map_gradient(b, [](T x, T dy) {
+    if (x <= T(-3)) return T(0);
+    return x >= T(3) ? dy : dy * (T(2) * x + T(3)) / T(6);
+  });
+}
+
+template void Relu::forward(const Forward<float>&) const;
+template void Relu::forward(const Forward<double>&) const;
+template void Relu::backward(const Backward<float>&) const;
+template void Relu::backward(const Backward<double>&) const;
+template void Clip::forward(const Forward<float>&) const;
+template void Clip::forward(const Forward<double>&) const;
+template void Clip::backward(const Backward<float>&) const;
+template void Clip::backward(const Backward<double>&) const;
+template void LeakyRelu::forward(const Forward<float>&) const;
+template void LeakyRelu::forward(const Forward<double>&) const;
+template void LeakyRelu::backward(const Backward<float>&) const;
+template void LeakyRelu::backward(const Backward<double>&) const;
+template void PRelu::forward(const Forward<float>&) const;
+template void PRelu::forward(const Forward<double>&) const;
+template void PRelu::backward(const Backward<float>&) const;
+template void PRelu::backward(const Backward<double>&) const;
+template void Sigmoid::forward(const Forward<float>&) const;
+template void Sigmoid::forward(const Forward<double>&) const;
+template void Sigmoid::backward(const Backward<float>&) const;
+template void Sigmoid::backward(const Backward<double>&) const;
+template void HardSigmoid::forward(const Forward<float>&) const;
+template void HardSigmoid::forward(const Forward<double>&) const;
+template void HardSigmoid::backward(const Backward<float>&) const;
+template void HardSigmoid::backward(const Backward<double>&) const;
+template void HardSwish::forward(const Forward<float>&) const;
+template void HardSwish::forward(const Forward<double>&) const;
+template void HardSwish::backward(const Backward<float>&) const;
+template void HardSwish::backward(const Backward<double>&) const;
+
+}  // namespace binade

@@ -1,0 +1,143 @@
+// Softmax over channels, and the cross entropy that ends in it.
+#include <cmath>
+
+#include "core/ops/detail.hpp"
+
+namespace binade {
+namespace {
+
+/// log(sum(exp(x))) of c numbers; finite whenever they are.
+template <class T>
+T log_sum_exp(const T* x, std::int64_t c) {
+  const T top = *std::max_element(x, x + c);
+  T sum = 0;
+  for (std::int64_t i = 0; i < c; ++i) sum += std::exp(x[i] - top);
+  return top + std::log(sum);
+}
+
+}  // namespace
+
+Shape Softmax::infer(std::span<const Shape> in) const {
+  detail::expect_inputs(name, in, 1, 1);
+  return in[0];
+}
+
+template <class T>
+void Softmax::forward(const Forward<T>& f) const {
+  const std::int64_t c = f.out.shape.c;
+  parallel_for(f.out.shape.pixels(), detail::rows_per_chunk(8 * c), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t p = begin; p < end; ++p) {
+      const T* x = f.in[0].data + p * c;
+      T* y = f.out.data + p * c;
+      const T top = *std::max_element(x, x + c);
+      T sum = 0;
+      for (std::int64_t i = 0; i < c; ++i) sum += y[i] = std::exp(x[i] - top);
+      for (std::int64_t i = 0; i < c; ++i) y[i] /= sum;
+    }
+  });
+}
+
+template <class T>
+void Softmax::backward(const Backward<T>& b) const {
+  if (!b.din[0]) return;
+  const std::int64_t c = b.dout.shape.c;
+  parallel_for(b.dout.shape.pixels(), detail::rows_per_chunk(2 * c), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t p = begin; p < end; ++p) {
+      const T *y = b.out.data + p * c, *dy = b.dout.data + p * c;
+      T* dx = b.din[0].data + p * c;
+      T dot = 0;
+      for (std::int64_t i = 0; i < c; ++i) dot += dy[i] * y[i];
+      for (std::int64_t i = 0; i < c; ++i) dx[i] += y[i] * (dy[i] - dot);
+    }
+  });
+}
+
+namespace {
+
+/// How many pixels count. @throws DataError naming the first label that is neither a class nor the ignored one
+template <class T>
+std::int64_t count_labels(const CrossEntropy& op, View<const T> labels, int classes) {
+  std::int64_t counted = 0, bad = 0, first_bad = -1;
+  for (std::int64_t i = 0; i < labels.count(); ++i) {
+    const T label = labels.data[i];
+    if (label == static_cast<T>(op.ignore_label)) continue;
+    if (label >= T(0) && label < static_cast<T>(classes) && label == std::floor(label)) {
+      ++counted;
+    } else if (bad++ == 0) {
+      first_bad = i;
+    }
+  }
+  if (bad == 0) return counted;
+  const std::int64_t w = labels.shape.w, h = labels.shape.h;
+  throw DataError("CrossEntropy: " + std::to_string(bad) + " of " + std::to_string(labels.count()) +
+                  " labels are neither a class (0 to " + std::to_string(classes - 1) + ") nor the ignored label " +
+                  std::to_string(op.ignore_label) + "; the first is " + std::to_string(labels.data[first_bad]) +
+                  " at image " + std::to_string(first_bad / (w * h)) + ", row " + std::to_string(first_bad / w % h) +
+                  ", column " + std::to_string(first_bad % w) +
+                  " (do the labels belong to a network with more classes?)");
+}
+
+}  // namespace
+
+Shape CrossEntropy::infer(std::span<const Shape> in) const {
+  detail::expect_inputs(name, in, 2, 2);
+  const Shape wanted{in[0].n, in[0].h, in[0].w, 1};
+  if (in[1] != wanted) {
+    throw DataError("CrossEntropy: labels have shape " + to_string(in[1]) + ", wanted " + to_string(wanted) +
+                    " for logits of shape " + to_string(in[0]));
+  }
+  return {1, 1, 1, 1};
+}
+
+template <class T>
+void CrossEntropy::forward(const Forward<T>& f) const {
+  const std::int64_t c = f.in[0].shape.c;
+  const T* labels = f.in[1].data;
+  const std::int64_t counted = count_labels(*this, f.in[1], f.in[0].shape.c);
+  const auto sum = detail::pixel_sums(f.in[1].count(), c, [&](std::int64_t begin, std::int64_t end, double* parts) {
+    for (std::int64_t p = begin; p < end; ++p) {
+      if (labels[p] == static_cast<T>(ignore_label)) continue;
+      const T* x = f.in[0].data + p * c;
+      double mean = 0;
+      if (label_smoothing != 0) {
+        for (std::int64_t i = 0; i < c; ++i) mean += static_cast<double>(x[i]);
+        mean /= static_cast<double>(c);
+      }
+      parts[0] += static_cast<double>(log_sum_exp(x, c)) - label_smoothing * mean -
+                  (1 - label_smoothing) * static_cast<double>(x[static_cast<std::int64_t>(labels[p])]);
+    }
+  });
+  f.out.data[0] = counted == 0 ? T(0) : static_cast<T>(sum[0] / static_cast<double>(counted));
+}
+
+template <class T>
+void CrossEntropy::backward(const Backward<T>& b) const {
+  if (!b.din[0]) return;  // labels have no gradient
+  const std::int64_t c = b.in[0].shape.c;
+  const T* labels = b.in[1].data;
+  const std::int64_t counted = count_labels(*this, b.in[1], b.in[0].shape.c);
+  if (counted == 0) return;
+  const T scale = b.dout.data[0] / static_cast<T>(counted);
+  const T everywhere = static_cast<T>(label_smoothing / static_cast<double>(c));
+  parallel_for(b.in[1].count(), detail::rows_per_chunk(4 * c), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t p = begin; p < end; ++p) {
+      if (labels[p] == static_cast<T>(ignore_label)) continue;
+      const T* x = b.in[0].data + p * c;
+      T* dx = b.din[0].data + p * c;
+      const T total = log_sum_exp(x, c);
+      for (std::int64_t i = 0; i < c; ++i) dx[i] += scale * (std::exp(x[i] - total) - everywhere);
+      dx[static_cast<std::int64_t>(labels[p])] -= scale * static_cast<T>(1 - label_smoothing);
+    }
+  });
+}
+
+template void Softmax::forward(const Forward<float>&) const;
+template void Softmax::forward(const Forward<double>&) const;
+template void Softmax::backward(const Backward<float>&) const;
+template void Softmax::backward(const Backward<double>&) const;
+template void CrossEntropy::forward(const Forward<float>&) const;
+template void CrossEntropy::forward(const Forward<double>&) const;
+template void CrossEntropy::backward(const Backward<float>&) const;
+template void CrossEntropy::backward(const Backward<double>&) const;
+
+}  // namespace binade
