@@ -1,0 +1,87 @@
+// Conv2d: shapes and gradients; the arithmetic is ConvEngine's.
+#include <string>
+
+#include "core/base/error.hpp"
+#include "core/ops/conv_engine.hpp"
+#include "core/ops/ops.hpp"
+
+namespace binade {
+namespace {
+
+ConvGeometry geometry_of(const Conv2d& op, const Shape& x, const Shape& w, const Shape& y) {
+  return {.ih = x.h,
+          .iw = x.w,
+          .ic = x.c,
+          .oh = y.h,
+          .ow = y.w,
+          .oc = y.c,
+          .kh = w.h,
+          .kw = w.w,
+          .stride_h = op.stride_h,
+          .stride_w = op.stride_w,
+          .pad_top = op.pad_top,
+          .pad_left = op.pad_left,
+          .pad_bottom = op.pad_bottom,
+          .pad_right = op.pad_right,
+          .dilation_h = op.dilation_h,
+          .dilation_w = op.dilation_w,
+          .groups = op.groups};
+}
+
+template <class T>
+struct State {
+  ConvEngine<T> engine;
+  std::uint64_t version = 0;  // of the last forward: backward sees the same weights
+};
+
+}  // namespace
+
+Shape Conv2d::infer(std::span<const Shape> in) const {
+  const auto check = [](bool ok, const std::string& what) {
+    if (!ok) throw DataError("Conv2d: " + what);
+  };
+  check(in.size() == 2 || in.size() == 3,
+        "wants image, kernel and perhaps bias, not " + std::to_string(in.size()) + " inputs");
+  check_window("Conv2d",
+               {stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right, dilation_h, dilation_w, groups});
+  const Shape &x = in[0], &w = in[1];
+  check(w.n >= 1 && w.h >= 1 && w.w >= 1 && w.c >= 1, "the kernel is empty: " + to_string(w));
+  check(std::int64_t{w.c} * groups == x.c, "the image has " + std::to_string(x.c) + " channels, the kernel " +
+                                               to_string(w) + " with groups=" + std::to_string(groups) + " wants " +
+                                               std::to_string(std::int64_t{w.c} * groups));
+  check(w.n % groups == 0,
+        std::to_string(w.n) + " output channels do not divide into " + std::to_string(groups) + " groups");
+  check(in.size() == 2 || in[2] == channel_shape(w.n),
+        "the bias is " + (in.size() == 3 ? to_string(in[2]) : "") + ", wanted " + to_string(channel_shape(w.n)));
+  const std::int64_t h = std::int64_t{x.h} + pad_top + pad_bottom - std::int64_t{dilation_h} * (w.h - 1) - 1;
+  const std::int64_t width = std::int64_t{x.w} + pad_left + pad_right - std::int64_t{dilation_w} * (w.w - 1) - 1;
+  check(h >= 0 && width >= 0, "the kernel " + to_string(w) + " with dilation " + std::to_string(dilation_h) + "x" +
+                                  std::to_string(dilation_w) + " is larger than the padded image " + to_string(x));
+  return {x.n, static_cast<int>(h / stride_h + 1), static_cast<int>(width / stride_w + 1), w.n};
+}
+
+template <class T>
+void Conv2d::forward(const Forward<T>& f) const {
+  auto& state = f.state.template get<State<T>>();
+  state.version = f.parameter_version;
+  const T* bias = f.in.size() > 2 ? f.in[2].data : nullptr;
+  state.engine.forward(geometry_of(*this, f.in[0].shape, f.in[1].shape, f.out.shape), f.out.shape.n, f.in[0].data,
+                       f.in[1].data, bias, f.out.data, f.parameter_version);
+}
+
+template <class T>
+void Conv2d::backward(const Backward<T>& b) const {
+  auto& state = b.state.template get<State<T>>();
+  const ConvGeometry g = geometry_of(*this, b.in[0].shape, b.in[1].shape, b.dout.shape);
+  const int images = b.dout.shape.n;
+  if (b.din[0]) state.engine.backward_data(g, images, b.dout.data, b.in[1].data, b.din[0].data, state.version);
+  if (b.din[1]) state.engine.backward_weights(g, images, b.in[0].data, b.dout.data, b.din[1].data);
+  if (b.din.size() > 2 && b.din[2]) add_channel_sums(b.dout.shape.pixels(), g.oc, b.dout.data, b.din[2].data);
+}
+
+template void Conv2d::forward(const Forward<float>&) const;
+template void Conv2d::forward(const Forward<double>&) const;
+template void Conv2d::backward(const Backward<float>&) const;
+template void Conv2d::backward(const Backward<double>&) const;
+
+}  // namespace binade
