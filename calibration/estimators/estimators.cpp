@@ -1,0 +1,25 @@
+// The table of range estimators.
+#include "calibration/estimators/estimators.hpp"
+
+#include <array>
+
+#include "core/base/names.hpp"
+
+namespace binade {
+
+std::span<const Estimator> estimator_table() {
+  static constexpr std::array table{
+      Estimator{"min_max", "the extremes, rounded up to a power of two", choose_min_max},
+      Estimator{"percentile", "TI: the extremes without `percentile` % of the elements at each tail",
+                choose_percentile},
+      Estimator{"mse", "the exponent with the least mean square error", choose_mse},
+      Estimator{"kl", "the exponent with the least Kullback-Leibler divergence of the histogram", choose_kl},
+  };
+  return table;
+}
+
+const Estimator& find_estimator(std::string_view name) {
+  return find_by_name("range estimator", name, estimator_table());
+}
+
+}  // namespace binade

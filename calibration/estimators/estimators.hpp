@@ -1,0 +1,35 @@
+// Range estimators: functions from the statistics of a tensor to its grid.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "calibration/stats.hpp"
+#include "core/base/fixed_point.hpp"
+
+namespace binade {
+
+/// What a grid is wanted for.
+struct GridWish {
+  int bits = 8;
+  bool is_signed = true;
+  double percentile = 0.01;  ///< percent of the elements cut at each tail, for `percentile`
+};
+
+struct Estimator {
+  std::string_view name, summary;
+  QuantSpec (*choose)(const TensorStats& stats, const GridWish& wish);
+};
+
+/// min_max, percentile, mse, kl.
+std::span<const Estimator> estimator_table();
+
+/// @throws UsageError naming the known ones
+const Estimator& find_estimator(std::string_view name);
+
+QuantSpec choose_min_max(const TensorStats& stats, const GridWish& wish);
+QuantSpec choose_percentile(const TensorStats& stats, const GridWish& wish);
+QuantSpec choose_mse(const TensorStats& stats, const GridWish& wish);
+QuantSpec choose_kl(const TensorStats& stats, const GridWish& wish);
+
+}  // namespace binade

@@ -1,0 +1,37 @@
+// What passes ask about nodes: which carry weights, which keep the grid of their input, which keep channels apart.
+#pragma once
+
+#include <optional>
+
+#include "core/graph/graph.hpp"
+
+namespace binade {
+
+inline constexpr std::size_t kInput = 0, kWeights = 1, kBias = 2;  ///< inputs of a weighted node
+
+/// Conv2d, ConvTranspose2d or Linear: x, weights with the output channels first, perhaps a bias.
+inline bool is_weighted(const Node& node) {
+  return std::holds_alternative<Conv2d>(node.op) || std::holds_alternative<ConvTranspose2d>(node.op) ||
+         std::holds_alternative<Linear>(node.op);
+}
+inline bool has_bias(const Node& node) {
+  return is_weighted(node) && node.in.size() > kBias;
+}
+
+/// Number of groups of a weighted node; 1 for Linear.
+int groups_of(const Node& node);
+
+/// ReLU-like: the ops that a quantizer goes behind rather than in front of [ti-semantics 2.2].
+bool is_activation(const Node& node);
+
+/// Every element of the result is an element of the input (or a zero): the grid of the input stays valid.
+bool keeps_grid(const Node& node);
+
+/// The FakeQuant whose grid a value of a quantized graph lies on, looking back through nodes that keep the grid.
+/// Null when there is none.
+const Node* grid_of(const Graph& graph, ValueId id);
+
+/// The spec of grid_of, if there is one.
+std::optional<QuantSpec> spec_of(const Graph& graph, ValueId id);
+
+}  // namespace binade

@@ -1,0 +1,138 @@
+// Placement and insertion of FakeQuant nodes.
+#include "core/passes/quantizers.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/error.hpp"
+#include "core/passes/layers.hpp"
+
+namespace binade {
+namespace {
+
+constexpr std::string_view kSuffix = ".q";
+
+bool depends_on_input(const Graph& graph, ValueId id, std::vector<signed char>& memo) {
+  signed char& known = memo[index_of(id)];
+  if (known >= 0) return known == 1;
+  const Value& value = graph.value(id);
+  bool depends = value.kind == ValueKind::input;
+  if (const Node* node = graph.producer(id)) {
+    for (const ValueId in : node->in) depends = depends || depends_on_input(graph, in, memo);
+  }
+  known = depends ? 1 : 0;
+  return depends;
+}
+
+double max_abs(std::span<const float> elements) {
+  double largest = 0;
+  for (const float x : elements) largest = std::max(largest, std::abs(static_cast<double>(x)));
+  return largest;
+}
+
+/// Bias quantizers are not chosen: their grids follow.
+bool is_bias_quantizer(const Graph& graph, const Node& quantizer) {
+  for (const int reader : graph.consumers(quantizer.out)) {
+    const Node& node = graph.nodes()[static_cast<std::size_t>(reader)];
+    if (has_bias(node) && node.in[kBias] == quantizer.out) return true;
+  }
+  return false;
+}
+
+/// Copies a weighted node whose input and weights are on grids, with its bias on the grid that follows from them.
+void emit_weighted(Rewriter& to, const Node& node, const QuantizerOptions& options) {
+  const std::optional<QuantSpec> input = spec_of(to.target(), to(node.in[kInput]));
+  const std::optional<QuantSpec> weights = spec_of(to.target(), to(node.in[kWeights]));
+  if (has_bias(node) && input && weights && to.source().is_parameter(node.in[kBias])) {
+    const Tensor<float>& bias = to.source().tensor(node.in[kBias]);
+    const QuantSpec spec = bias_spec(*input, *weights, max_abs(bias.span()), options.bias_bits);
+    Graph& target = to.target();
+    const ValueId raw = to(node.in[kBias]);
+    to.replace(node.in[kBias], target.add(target.unique_name(target.name(raw) + std::string(kSuffix)),
+                                          FakeQuant{.spec = spec, .rounding = options.weights}, {raw}));
+  }
+  to.copy(node);
+}
+
+}  // namespace
+
+std::vector<ValueId> quantized_values(const Graph& graph) {
+  std::vector<signed char> memo(graph.values().size(), -1);
+  std::vector<ValueId> found = graph.inputs();
+  for (const Node& node : graph.nodes()) {
+    if (keeps_grid(node) || !depends_on_input(graph, node.out, memo)) continue;
+    const std::vector<int> readers = graph.consumers(node.out);
+    const bool only_activation = readers.size() == 1 && node.out != graph.output() &&
+                                 is_activation(graph.nodes()[static_cast<std::size_t>(readers[0])]);
+    if (!only_activation) found.push_back(node.out);
+  }
+  return found;
+}
+
+std::vector<ValueId> quantized_weights(const Graph& graph) {
+  std::vector<ValueId> found;
+  const auto take = [&](ValueId id) {
+    if (graph.is_parameter(id) && std::find(found.begin(), found.end(), id) == found.end()) found.push_back(id);
+  };
+  for (const Node& node : graph.nodes()) {
+    if (is_weighted(node) || std::holds_alternative<PRelu>(node.op)) take(node.in[kWeights]);
+    if (std::holds_alternative<Add>(node.op) || std::holds_alternative<Mul>(node.op)) {
+      for (const ValueId id : node.in) take(id);
+    }
+  }
+  return found;
+}
+
+QuantSpec bias_spec(QuantSpec input, QuantSpec weights, double max_abs_bias, int bits) {
+  if (bits <= 8) return spec_for_clip(max_abs_bias, bits, true);
+  return {static_cast<std::int8_t>(input.frac + weights.frac), static_cast<std::uint8_t>(bits), true};
+}
+
+Graph insert_quantizers(const Graph& graph, const SpecMap& specs, const QuantizerOptions& options) {
+  const auto quantize = [&](Rewriter& to, ValueId old, Rounding rounding) {
+    const auto spec = specs.find(graph.name(old));
+    if (spec == specs.end()) return;
+    Graph& target = to.target();
+    const ValueId fresh = to(old);
+    const Node* producer = target.producer(fresh);
+    if (producer != nullptr && std::holds_alternative<FakeQuant>(producer->op)) return;  // a shared parameter
+    to.replace(old, target.add(target.unique_name(graph.name(old) + std::string(kSuffix)),
+                               FakeQuant{.spec = spec->second, .rounding = rounding}, {fresh}));
+  };
+  bool inputs_done = false;
+  return rewrite(graph, [&](Rewriter& to, const Node& node) {
+    if (!inputs_done) {
+      for (const ValueId id : graph.inputs()) quantize(to, id, options.activations);
+      inputs_done = true;
+    }
+    for (const ValueId id : node.in) {
+      if (graph.is_parameter(id)) quantize(to, id, options.weights);
+    }
+    is_weighted(node) ? emit_weighted(to, node, options) : static_cast<void>(to.copy(node));
+    quantize(to, node.out, options.activations);
+  });
+}
+
+SpecMap quantizer_specs(const Graph& quantized) {
+  SpecMap specs;
+  for (const Node& node : quantized.nodes()) {
+    if (!std::holds_alternative<FakeQuant>(node.op) || is_bias_quantizer(quantized, node)) continue;
+    specs[quantized.name(node.in[0])] = std::get<FakeQuant>(node.op).spec;
+  }
+  return specs;
+}
+
+Graph with_specs(const Graph& quantized, const SpecMap& specs, const QuantizerOptions& options) {
+  SpecMap merged = quantizer_specs(quantized);
+  for (const auto& [name, spec] : specs) merged[name] = spec;
+  return insert_quantizers(without_quantizers(quantized), merged, options);
+}
+
+Graph without_quantizers(const Graph& quantized) {
+  return rewrite(quantized, [&](Rewriter& to, const Node& node) {
+    if (std::holds_alternative<FakeQuant>(node.op)) return to.replace(node.out, to(node.in[0]));
+    to.copy(node);
+  });
+}
+
+}  // namespace binade
