@@ -1,0 +1,134 @@
+// Formulas of the intervals and tests; every one names its source in the header.
+#include "core/report/statistics.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include <boost/math/distributions/binomial.hpp>
+#include <boost/math/distributions/normal.hpp>
+
+#include "core/base/error.hpp"
+#include "core/base/random.hpp"
+
+namespace binade {
+namespace {
+
+/// Adds the confusion of image `image` to `sum`.
+void add_confusion(std::span<const std::int64_t> all, std::size_t image, std::vector<std::int64_t>& sum) {
+  const std::size_t size = sum.size();
+  for (std::size_t i = 0; i < size; ++i) sum[i] += all[image * size + i];
+}
+
+}  // namespace
+
+double normal_quantile(double confidence) {
+  require(confidence > 0 && confidence < 1, "a confidence lies between 0 and 1");
+  return boost::math::quantile(boost::math::normal(), 0.5 + confidence / 2);
+}
+
+Interval wilson_interval(std::int64_t successes, std::int64_t n, double confidence) {
+  require(successes >= 0 && successes <= n, "wilson_interval: successes lie between 0 and n");
+  if (n == 0) return {0, 1};
+  const double z = normal_quantile(confidence), trials = static_cast<double>(n);
+  const double p = static_cast<double>(successes) / trials;
+  const double centre = p + z * z / (2 * trials);
+  const double half = z * std::sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
+  const double scale = 1 + z * z / trials;
+  // The ends at 0 and n are exactly 0 and 1; rounding must not say otherwise.
+  return {successes == 0 ? 0 : (centre - half) / scale, successes == n ? 1 : (centre + half) / scale};
+}
+
+Interval paired_interval(const PairedCounts& counts, double confidence) {
+  const double n = static_cast<double>(counts.n()) + 2;
+  const double gained = (static_cast<double>(counts.second_only) + 1) / n;
+  const double lost = (static_cast<double>(counts.first_only) + 1) / n;
+  const double difference = gained - lost;
+  const double half = normal_quantile(confidence) * std::sqrt((gained + lost - difference * difference) / n);
+  return {std::max(-1.0, difference - half), std::min(1.0, difference + half)};
+}
+
+double mcnemar_p(const PairedCounts& counts) {
+  const std::int64_t discordant = counts.first_only + counts.second_only;
+  if (discordant == 0) return 1;
+  const boost::math::binomial distribution(static_cast<double>(discordant), 0.5);
+  const double fewer = static_cast<double>(std::min(counts.first_only, counts.second_only));
+  return std::min(1.0, 2 * boost::math::cdf(distribution, fewer));
+}
+
+double sqnr_db(std::span<const float> reference, std::span<const float> value) {
+  require(reference.size() == value.size(), "sqnr_db: both tensors have the same number of elements");
+  double signal = 0, noise = 0;
+  for (std::size_t i = 0; i < reference.size(); ++i) {
+    const double r = reference[i], e = r - static_cast<double>(value[i]);
+    signal += r * r;
+    noise += e * e;
+  }
+  if (noise == 0) return std::numeric_limits<double>::infinity();
+  return 10 * std::log10(signal / noise);
+}
+
+double mean_iou(std::span<const std::int64_t> confusion, int classes) {
+  const auto size = static_cast<std::size_t>(classes);
+  require(confusion.size() == size * size, "mean_iou: the confusion is classes x classes");
+  double sum = 0;
+  int present = 0;
+  for (std::size_t k = 0; k < size; ++k) {
+    std::int64_t labelled = 0, predicted = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      labelled += confusion[k * size + i];
+      predicted += confusion[i * size + k];
+    }
+    const std::int64_t both = confusion[k * size + k], either = labelled + predicted - both;
+    if (either == 0) continue;
+    sum += static_cast<double>(both) / static_cast<double>(either);
+    ++present;
+  }
+  return present == 0 ? 0 : sum / present;
+}
+
+Interval bootstrap_mean_iou(const ConfusionPair& pair, int resamples, std::uint64_t seed, double confidence) {
+  const auto size = static_cast<std::size_t>(pair.classes) * static_cast<std::size_t>(pair.classes);
+  require(size > 0 && pair.second.size() % size == 0, "bootstrap_mean_iou: confusions are n x classes x classes");
+  require(pair.first.empty() || pair.first.size() == pair.second.size(), "bootstrap_mean_iou: the same images in both");
+  require(resamples > 1, "bootstrap_mean_iou: at least two resamples");
+  const std::size_t n = pair.second.size() / size;
+  if (n == 0) return {pair.first.empty() ? 0.0 : -1.0, 1};
+
+  std::vector<double> statistic(static_cast<std::size_t>(resamples));
+  std::vector<std::int64_t> first(size), second(size);
+  for (std::size_t b = 0; b < statistic.size(); ++b) {
+    Random random(seed, b);
+    std::fill(first.begin(), first.end(), 0);
+    std::fill(second.begin(), second.end(), 0);
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto image = static_cast<std::size_t>(random.below(n));
+      add_confusion(pair.second, image, second);
+      if (!pair.first.empty()) add_confusion(pair.first, image, first);
+    }
+    statistic[b] = mean_iou(second, pair.classes);
+    if (!pair.first.empty()) statistic[b] -= mean_iou(first, pair.classes);
+  }
+  std::sort(statistic.begin(), statistic.end());
+  const auto at = [&](double quantile) {
+    return statistic[static_cast<std::size_t>(std::lround(quantile * static_cast<double>(statistic.size() - 1)))];
+  };
+  return {at((1 - confidence) / 2), at((1 + confidence) / 2)};
+}
+
+Spread spread_of(std::span<const double> values) {
+  require(!values.empty(), "spread_of: at least one value");
+  Spread spread{.min = values[0], .max = values[0]};
+  for (const double v : values) {
+    spread.mean += v / static_cast<double>(values.size());
+    spread.min = std::min(spread.min, v);
+    spread.max = std::max(spread.max, v);
+  }
+  double squares = 0;
+  for (const double v : values) squares += (v - spread.mean) * (v - spread.mean);
+  if (values.size() > 1) spread.deviation = std::sqrt(squares / static_cast<double>(values.size() - 1));
+  return spread;
+}
+
+}  // namespace binade

@@ -1,0 +1,78 @@
+// Statistics of results: how sure a proportion is, whether two columns differ, how far two networks' outputs are apart.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace binade {
+
+/// A confidence interval, [lo, hi].
+struct Interval {
+  double lo = 0, hi = 0;
+  bool contains(double x) const { return lo <= x && x <= hi; }
+  friend bool operator==(const Interval&, const Interval&) = default;
+};
+
+inline constexpr double kConfidence = 0.95;
+
+/// Two-sided standard normal quantile: 1.96 for 0.95.
+double normal_quantile(double confidence);
+
+/// Of `successes` out of n; [0, 1] for n = 0.
+/// @math (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)   @source Wilson 1927
+Interval wilson_interval(std::int64_t successes, std::int64_t n, double confidence = kConfidence);
+
+/// The same images seen by two methods: a 2 x 2 table.
+struct PairedCounts {
+  std::int64_t both = 0;         ///< right in both
+  std::int64_t first_only = 0;   ///< right in the first only
+  std::int64_t second_only = 0;  ///< right in the second only
+  std::int64_t neither = 0;
+
+  std::int64_t n() const { return both + first_only + second_only + neither; }
+  /// Proportion right in the second minus in the first; 0 for n = 0.
+  double difference() const {
+    return n() == 0 ? 0 : static_cast<double>(second_only - first_only) / static_cast<double>(n());
+  }
+};
+
+/// Of difference(): Wald's interval after one pseudo-observation in each discordant cell, so that it neither
+/// collapses to a point without discordant images nor leaves [-1, 1].
+/// @math a = (second_only + 1) / (n + 2), b = (first_only + 1) / (n + 2); a - b +- z sqrt((a + b - (a - b)^2) / (n +
+/// 2))
+/// @source Bonett and Price 2012; recommended by Fagerland, Lydersen and Laake 2014
+Interval paired_interval(const PairedCounts& counts, double confidence = kConfidence);
+
+/// Exact McNemar test, two-sided: the probability, were both methods equally good, of discordant images split at
+/// least as unevenly.
+/// @math min(1, 2 P(X <= min(first_only, second_only))), X ~ Binomial(first_only + second_only, 1/2)
+double mcnemar_p(const PairedCounts& counts);
+
+/// Signal to noise in decibels; infinity when the tensors are equal, minus infinity when only the signal is zero.
+/// @math 10 log10(sum reference^2 / sum (reference - value)^2), summed in double in the given order
+double sqnr_db(std::span<const float> reference, std::span<const float> value);
+
+/// Mean over classes of intersection / union, classes absent from both labels and predictions left out.
+/// @shape confusion: classes x classes, [label][predicted]
+double mean_iou(std::span<const std::int64_t> confusion, int classes);
+
+/// Per-image confusions, n x classes x classes, of one method or of two on the same images.
+struct ConfusionPair {
+  std::span<const std::int64_t> first;  ///< empty: the mean IoU of `second` alone
+  std::span<const std::int64_t> second;
+  int classes = 0;
+};
+
+/// Percentile bootstrap over images, of mIoU(second) - mIoU(first) or of mIoU(second); images are drawn in pairs.
+/// @source Efron 1979; deterministic: the resamples depend on `seed` alone
+Interval bootstrap_mean_iou(const ConfusionPair& pair, int resamples = 2000, std::uint64_t seed = 0,
+                            double confidence = kConfidence);
+
+/// Of K repetitions: what --calibration-sets prints.
+struct Spread {
+  double mean = 0, deviation = 0;  ///< sample standard deviation, 0 for one value
+  double min = 0, max = 0;
+};
+Spread spread_of(std::span<const double> values);
+
+}  // namespace binade
