@@ -1,0 +1,146 @@
+// Rows of the accuracy table from per-image predictions.
+#include "core/report/accuracy.hpp"
+
+#include <map>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+
+namespace binade {
+namespace {
+
+using Pairs = std::vector<std::pair<int, int>>;
+
+Interval in_points(Interval interval) {
+  return {100 * interval.lo, 100 * interval.hi};
+}
+
+std::vector<std::int64_t> total_confusion(const Predictions& predictions) {
+  const auto size = static_cast<std::size_t>(predictions.classes) * static_cast<std::size_t>(predictions.classes);
+  std::vector<std::int64_t> total(size);
+  for (std::size_t i = 0; i < predictions.confusion.size(); ++i) total[i % size] += predictions.confusion[i];
+  return total;
+}
+
+/// The confusions of chosen images, one after the other.
+std::vector<std::int64_t> chosen_confusions(const Predictions& predictions, const std::vector<int>& images) {
+  const auto size = static_cast<std::ptrdiff_t>(predictions.classes) * predictions.classes;
+  std::vector<std::int64_t> chosen;
+  for (const int image : images) {
+    const auto first = predictions.confusion.begin() + image * size;
+    chosen.insert(chosen.end(), first, first + size);
+  }
+  return chosen;
+}
+
+double sqnr_of_pairs(const Predictions& reference, const Predictions& predictions, const Pairs& pairs) {
+  const auto classes = static_cast<std::size_t>(predictions.classes);
+  std::vector<float> expected, found;
+  expected.reserve(pairs.size() * classes);
+  found.reserve(pairs.size() * classes);
+  for (const auto& [r, p] : pairs) {
+    const auto e = reference.logits.view().images(r, 1).span(), f = predictions.logits.view().images(p, 1).span();
+    expected.insert(expected.end(), e.begin(), e.end());
+    found.insert(found.end(), f.begin(), f.end());
+  }
+  return sqnr_db(expected, found);
+}
+
+void compare_classification(const Predictions& predictions, const Predictions& reference, const Pairs& pairs,
+                            AccuracyRow& row) {
+  PairedCounts counts;
+  std::int64_t same = 0;
+  for (const auto& [r, p] : pairs) {
+    const auto at_r = static_cast<std::size_t>(r), at_p = static_cast<std::size_t>(p);
+    if (reference.labels[at_r] != predictions.labels[at_p]) {
+      throw DataError(
+          fmt::format("image '{}' has label {} in column '{}' and {} in '{}': the columns were evaluated "
+                      "with other labels and cannot be paired",
+                      predictions.images[at_p], reference.labels[at_r], reference.method, predictions.labels[at_p],
+                      predictions.method));
+    }
+    const bool was = reference.top1_is_right(r), is = predictions.top1_is_right(p);
+    ++(was ? (is ? counts.both : counts.first_only) : (is ? counts.second_only : counts.neither));
+    same += reference.top1[at_r] == predictions.top1[at_p] ? 1 : 0;
+  }
+  row.delta = 100 * counts.difference();
+  row.delta_interval = in_points(paired_interval(counts));
+  row.p_value = mcnemar_p(counts);
+  row.agreement = 100 * static_cast<double>(same) / static_cast<double>(pairs.size());
+  if (reference.logits.count() > 0 && predictions.logits.count() > 0) {
+    row.sqnr_db = sqnr_of_pairs(reference, predictions, pairs);
+  }
+}
+
+void compare_segmentation(const Predictions& predictions, const Predictions& reference, const Pairs& pairs,
+                          AccuracyRow& row) {
+  std::vector<int> of_reference, of_predictions;
+  for (const auto& [r, p] : pairs) {
+    of_reference.push_back(r);
+    of_predictions.push_back(p);
+  }
+  const auto first = chosen_confusions(reference, of_reference),
+             second = chosen_confusions(predictions, of_predictions);
+  const auto size = static_cast<std::size_t>(predictions.classes) * static_cast<std::size_t>(predictions.classes);
+  std::vector<std::int64_t> sum_first(size), sum_second(size);
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    sum_first[i % size] += first[i];
+    sum_second[i % size] += second[i];
+  }
+  row.delta = 100 * (mean_iou(sum_second, predictions.classes) - mean_iou(sum_first, predictions.classes));
+  row.delta_interval = in_points(bootstrap_mean_iou({first, second, predictions.classes}));
+}
+
+}  // namespace
+
+Pairs matching_images(const Predictions& a, const Predictions& b) {
+  std::map<std::string, std::vector<int>> places;  // of each content in b, last first
+  for (int i = b.count(); i-- > 0;) places[b.hashes[static_cast<std::size_t>(i)]].push_back(i);
+  Pairs pairs;
+  for (int i = 0; i < a.count(); ++i) {
+    const auto found = places.find(a.hashes[static_cast<std::size_t>(i)]);
+    if (found == places.end() || found->second.empty()) continue;
+    pairs.emplace_back(i, found->second.back());
+    found->second.pop_back();
+  }
+  return pairs;
+}
+
+AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* reference) {
+  AccuracyRow row;
+  row.method = predictions.method;
+  row.n = predictions.count();
+  row.seconds = predictions.seconds;
+  row.segmentation = !predictions.confusion.empty();
+  if (row.n == 0) throw DataError("column '" + row.method + "' holds no image: nothing to summarise");
+
+  if (row.segmentation) {
+    row.accuracy = 100 * mean_iou(total_confusion(predictions), predictions.classes);
+    row.interval = in_points(bootstrap_mean_iou({.second = predictions.confusion, .classes = predictions.classes}));
+  } else {
+    std::int64_t best = 0, among_best = 0;
+    for (int i = 0; i < row.n; ++i) {
+      best += predictions.top1_is_right(i) ? 1 : 0;
+      among_best += predictions.top5_is_right(i) ? 1 : 0;
+    }
+    row.accuracy = 100 * static_cast<double>(best) / row.n;
+    if (predictions.classes > Predictions::kBest) row.top5 = 100 * static_cast<double>(among_best) / row.n;
+    row.interval = in_points(wilson_interval(best, row.n));
+  }
+  if (reference == nullptr) return row;
+
+  if (reference->classes != predictions.classes || reference->confusion.empty() == row.segmentation) {
+    throw DataError(fmt::format("columns '{}' ({} classes) and '{}' ({} classes) are of different tasks",
+                                reference->method, reference->classes, predictions.method, predictions.classes));
+  }
+  const Pairs pairs = matching_images(*reference, predictions);
+  if (pairs.empty()) {
+    throw DataError(fmt::format("columns '{}' and '{}' share no image: only runs on the same images can be paired",
+                                reference->method, predictions.method));
+  }
+  (row.segmentation ? compare_segmentation : compare_classification)(predictions, *reference, pairs, row);
+  return row;
+}
+
+}  // namespace binade

@@ -1,0 +1,70 @@
+// The accuracy table: one row per method, compared with float image by image, and the verdict that follows.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "core/report/predictions.hpp"
+#include "core/report/statistics.hpp"
+#include "core/report/table.hpp"
+
+namespace binade {
+
+/// One calibration set of --calibration-sets, in points and decibels.
+struct CalibrationSetResult {
+  double accuracy = 0;
+  double agreement = 0;
+  double sqnr_db = 0;
+};
+
+/// One method on one data set. Percentages are in points; what a method or task does not have is absent.
+struct AccuracyRow {
+  std::string method;
+  int weight_bits = 0, activation_bits = 0;  ///< 0: float
+  bool segmentation = false;                 ///< `accuracy` is mIoU, else top-1
+  double accuracy = 0;
+  std::optional<double> top5;
+  int n = 0;                               ///< images
+  std::optional<Interval> interval;        ///< 95 %, of `accuracy`
+  std::optional<double> delta;             ///< accuracy minus the reference's, on the images of both
+  std::optional<Interval> delta_interval;  ///< 95 %, paired
+  std::optional<double> p_value;           ///< exact McNemar; classification only
+  std::optional<double> agreement;         ///< same top-1 as the reference
+  std::optional<double> sqnr_db;           ///< of the logits, against the reference's
+  double seconds = 0;                      ///< of the evaluation
+  std::vector<CalibrationSetResult> sets;  ///< of repetitions with other calibration images
+};
+
+/// Positions (in a, in b) of the images that both have, told by their content, in a's order; the k-th copy of an
+/// image pairs with the k-th copy.
+std::vector<std::pair<int, int>> matching_images(const Predictions& a, const Predictions& b);
+
+/// Summarises a column; against `reference` when given, image by image.
+/// @throws DataError when both share no image, or disagree on a label or on the classes
+AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* reference);
+
+/// Everything that a table says: the store that report.json holds and every other form is printed from.
+struct AccuracyReport {
+  std::vector<AccuracyRow> rows;
+  std::string triage;
+  std::vector<std::string> notes;  ///< footnotes: skipped images, leakage, alarms
+  nlohmann::ordered_json config, hashes, machine, details;
+};
+
+/// TI's triage: 16 bit within noise of float and 8 bit not, then quantization is the cause; 16 bit already losing,
+/// then look elsewhere.
+std::string triage(const std::vector<AccuracyRow>& rows);
+
+/// What cannot be right: a column at chance level, a quantized one above float by more than its interval.
+std::vector<std::string> alarms(const std::vector<AccuracyRow>& rows, int classes);
+
+nlohmann::ordered_json to_json(const AccuracyReport& report);
+/// The table for people: numbers rounded, intervals beside them, n and the notes below.
+Table to_table(const AccuracyReport& report);
+std::string render(const AccuracyReport& report, Format format);
+
+}  // namespace binade

@@ -1,0 +1,241 @@
+// The accuracy report in words and numbers: JSON, the table for people, the triage sentence.
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "core/report/accuracy.hpp"
+
+namespace binade {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Differences below this many points are called indistinguishable whatever their significance.
+constexpr double kIndistinguishable = 0.2;
+/// Logits of a sound 16-bit network are far above this; below, values are clipped or an op differs.
+constexpr double kSoundSixteenBitDb = 30;
+
+template <class T>
+Json number(const std::optional<T>& value) {
+  if (!value || !std::isfinite(*value)) return nullptr;
+  return *value;
+}
+
+Json list(const std::optional<Interval>& interval) {
+  return interval ? Json::array({interval->lo, interval->hi}) : Json(nullptr);
+}
+
+const char* metric(const AccuracyRow& row) {
+  return row.segmentation ? "miou" : "top1";
+}
+
+Json to_json(const AccuracyRow& row) {
+  Json json{{"method", row.method}, {metric(row), row.accuracy}};
+  if (!row.segmentation) json["top5"] = number(row.top5);
+  json["n"] = row.n;
+  json["interval"] = list(row.interval);
+  json["delta"] = number(row.delta);
+  json["delta_interval"] = list(row.delta_interval);
+  json["p_value"] = number(row.p_value);
+  json["agreement"] = number(row.agreement);
+  json["sqnr_db"] = number(row.sqnr_db);
+  json["seconds"] = row.seconds;
+  json["weight_bits"] = row.weight_bits == 0 ? Json(nullptr) : Json(row.weight_bits);
+  json["activation_bits"] = row.activation_bits == 0 ? Json(nullptr) : Json(row.activation_bits);
+  for (const CalibrationSetResult& set : row.sets) {
+    json["calibration_sets"].push_back(
+        {{metric(row), set.accuracy}, {"agreement", set.agreement}, {"sqnr_db", set.sqnr_db}});
+  }
+  return json;
+}
+
+std::string with_sign(double value, int digits = 2) {
+  // The minus of mathematics is as wide as the plus, and a rounded zero has no sign.
+  const std::string text = fmt::format("{:.{}f}", std::abs(value), digits);
+  if (text.find_first_not_of("0.") == std::string::npos) return text;
+  return (value < 0 ? "−" : "+") + text;
+}
+
+std::string cell(const std::optional<double>& value, int digits) {
+  if (!value) return "–";
+  return std::isfinite(*value) ? fmt::format("{:.{}f}", *value, digits) : "inf";
+}
+
+std::string p_cell(const std::optional<double>& p) {
+  if (!p) return "–";
+  return *p < 0.0001 ? "<0.0001" : fmt::format("{:.4f}", *p);
+}
+
+std::string difference_text(const AccuracyRow& row) {
+  std::string text = with_sign(row.delta.value_or(0)) + " points";
+  if (row.delta_interval) {
+    text += fmt::format(", 95 % {} … {}", with_sign(row.delta_interval->lo), with_sign(row.delta_interval->hi));
+  }
+  return text;
+}
+
+/// Worse than float beyond noise and beyond what anyone should care about.
+bool loses(const AccuracyRow& row) {
+  return row.delta && *row.delta < -kIndistinguishable && row.delta_interval && row.delta_interval->hi < 0;
+}
+
+const AccuracyRow* best_of_bits(const std::vector<AccuracyRow>& rows, int lowest, int highest) {
+  const AccuracyRow* best = nullptr;
+  for (const AccuracyRow& row : rows) {
+    const int bits = std::min(row.weight_bits, row.activation_bits);
+    if (row.delta && bits >= lowest && bits <= highest && (best == nullptr || row.accuracy > best->accuracy))
+      best = &row;
+  }
+  return best;
+}
+
+std::string where_to_look(const AccuracyRow& sixteen) {
+  if (sixteen.sqnr_db && *sixteen.sqnr_db < kSoundSixteenBitDb) {
+    return fmt::format(
+        "its logits are only {} dB above the error, which speaks of values that are clipped or overflow (calibration "
+        "images unlike the evaluation images, too few of them, outliers beyond the ranges) or of an operator whose "
+        "fixed-point form differs",
+        cell(sixteen.sqnr_db, 1));
+  }
+  return "its logits are close to float, which speaks of preprocessing, labels or images that differ between the "
+         "columns";
+}
+
+std::string spread_note(const AccuracyRow& row) {
+  std::vector<double> accuracy, agreement, sqnr;
+  for (const CalibrationSetResult& set : row.sets) {
+    accuracy.push_back(set.accuracy);
+    agreement.push_back(set.agreement);
+    sqnr.push_back(set.sqnr_db);
+  }
+  const Spread a = spread_of(accuracy), g = spread_of(agreement), s = spread_of(sqnr);
+  return fmt::format(
+      "{} over {} calibration sets: {} {:.2f} ± {:.2f} ({:.2f} … {:.2f}), agreement {:.2f} ± {:.2f}, "
+      "SQNR {:.1f} ± {:.1f} dB (mean ± standard deviation; the row is the first set).",
+      row.method, row.sets.size(), row.segmentation ? "mIoU" : "top-1", a.mean, a.deviation, a.min, a.max, g.mean,
+      g.deviation, s.mean, s.deviation);
+}
+
+/// CSV holds the numbers of the JSON rows, unrounded; a list of two becomes NAME_lo and NAME_hi.
+std::string render_csv(const AccuracyReport& report) {
+  Table table;
+  for (const AccuracyRow& row : report.rows) {
+    const Json json = to_json(row);
+    table.columns.clear();
+    std::vector<std::string> cells;
+    const auto add = [&](const std::string& name, const Json& value) {
+      table.columns.push_back({name});
+      cells.push_back(value.is_null() ? "" : value.is_string() ? value.get<std::string>() : value.dump());
+    };
+    for (const auto& [name, value] : json.items()) {
+      if (name == "calibration_sets") continue;
+      if (name == "interval" || name == "delta_interval") {
+        add(name + "_lo", value.is_null() ? value : value[0]);
+        add(name + "_hi", value.is_null() ? value : value[1]);
+      } else {
+        add(name, value);
+      }
+    }
+    table.rows.push_back(std::move(cells));
+  }
+  return render(table, Format::csv);
+}
+
+}  // namespace
+
+std::string triage(const std::vector<AccuracyRow>& rows) {
+  const AccuracyRow *sixteen = best_of_bits(rows, 16, 16), *eight = best_of_bits(rows, 2, 8);
+  if (sixteen == nullptr || eight == nullptr) {
+    return fmt::format("Triage: not possible without {}; add it to --methods, with float first.",
+                       sixteen == nullptr && eight == nullptr ? "a 16-bit and an 8-bit row"
+                       : sixteen == nullptr                   ? "a 16-bit row (ptq16)"
+                                                              : "an 8-bit row (ptq8)");
+  }
+  if (loses(*sixteen)) {
+    return fmt::format("Triage: 16 bit already loses ({}: {}): do not blame 8 bit but look elsewhere first: {}.",
+                       sixteen->method, difference_text(*sixteen), where_to_look(*sixteen));
+  }
+  if (loses(*eight)) {
+    return fmt::format(
+        "Triage: 16 bit is within noise of float ({}: {}) and 8 bit is not ({}: {}): quantization to 8 bit is the "
+        "cause.",
+        sixteen->method, difference_text(*sixteen), eight->method, difference_text(*eight));
+  }
+  return fmt::format(
+      "Triage: 16 bit ({}: {}) and 8 bit ({}: {}) are both within noise of float on {} images: no loss to explain.",
+      sixteen->method, difference_text(*sixteen), eight->method, difference_text(*eight), eight->n);
+}
+
+std::vector<std::string> alarms(const std::vector<AccuracyRow>& rows, int classes) {
+  std::vector<std::string> found;
+  for (const AccuracyRow& row : rows) {
+    const double chance = 100.0 / std::max(1, classes);
+    if (!row.segmentation && row.interval && row.interval->lo <= chance) {
+      found.push_back(fmt::format("Alarm: {} is at chance level ({:.2f} of {} classes): {}.", row.method, row.accuracy,
+                                  classes,
+                                  row.weight_bits == 0 ? "check labels, their order and the preprocessing"
+                                                       : "the network did not survive this method"));
+    }
+    if (row.weight_bits > 0 && row.delta_interval && row.delta_interval->lo > 0) {
+      found.push_back(fmt::format("Alarm: {} is above float beyond noise ({}): check that both saw the same input.",
+                                  row.method, difference_text(row)));
+    }
+  }
+  return found;
+}
+
+nlohmann::ordered_json to_json(const AccuracyReport& report) {
+  Json json{{"rows", Json::array()}};
+  for (const AccuracyRow& row : report.rows) json["rows"].push_back(to_json(row));
+  json["triage"] = report.triage;
+  json["notes"] = report.notes;
+  json["config"] = report.config;
+  json["hashes"] = report.hashes;
+  json["machine"] = report.machine;
+  if (!report.details.is_null()) json["details"] = report.details;
+  return json;
+}
+
+Table to_table(const AccuracyReport& report) {
+  const bool segmentation = !report.rows.empty() && report.rows.front().segmentation;
+  Table table;
+  table.columns = {{"method", false}, {segmentation ? "mIoU" : "top-1"}, {"95 % interval"}};
+  if (!segmentation) table.columns.push_back({"top-5"});
+  for (const char* name : {"n", "Δ float", "95 % of Δ"}) table.columns.push_back({name});
+  if (!segmentation) {
+    for (const char* name : {"p", "agree", "SQNR dB"}) table.columns.push_back({name});
+  }
+  table.columns.push_back({"seconds"});
+  for (const AccuracyRow& row : report.rows) {
+    std::vector<std::string> cells{
+        row.method, cell(row.accuracy, 2),
+        row.interval ? fmt::format("{:.2f} … {:.2f}", row.interval->lo, row.interval->hi) : "–"};
+    if (!segmentation) cells.push_back(cell(row.top5, 2));
+    cells.push_back(std::to_string(row.n));
+    cells.push_back(row.delta ? with_sign(*row.delta) : "–");
+    cells.push_back(row.delta_interval ? with_sign(row.delta_interval->lo) + " … " + with_sign(row.delta_interval->hi)
+                                       : "–");
+    if (!segmentation) {
+      cells.push_back(p_cell(row.p_value));
+      cells.push_back(cell(row.agreement, 2));
+      cells.push_back(cell(row.sqnr_db, 1));
+    }
+    cells.push_back(cell(row.seconds, 1));
+    table.rows.push_back(std::move(cells));
+  }
+  for (const AccuracyRow& row : report.rows) {
+    if (row.sets.size() > 1) table.notes.push_back(spread_note(row));
+  }
+  table.notes.insert(table.notes.end(), report.notes.begin(), report.notes.end());
+  if (!report.triage.empty()) table.notes.push_back(report.triage);
+  return table;
+}
+
+std::string render(const AccuracyReport& report, Format format) {
+  if (format == Format::json) return to_json(report).dump(2) + "\n";
+  if (format == Format::csv) return render_csv(report);
+  return render(to_table(report), format);
+}
+
+}  // namespace binade
