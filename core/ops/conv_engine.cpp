@@ -2,6 +2,7 @@
 #include "core/ops/conv_engine.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/tensor.hpp"
 #include "core/ops/conv_gemm.hpp"
+#include "core/ops/depthwise_conv.hpp"
 #include "core/ops/onednn_conv.hpp"
 
 namespace binade {
@@ -17,6 +19,7 @@ namespace {
 
 /// Parts that a sum over the batch is cut into: enough for the threads, few enough to reduce cheaply.
 constexpr int kParts = 8;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 struct Parts {
   int grain, count;
@@ -54,6 +57,7 @@ template <class T>
 struct ConvEngine<T>::Impl {
   ConvGeometry geometry;
   std::optional<OnednnConv> onednn;
+  std::optional<DepthwiseConv> depthwise;
   const T* forward_weights = nullptr;
   const T* backward_weights = nullptr;
   std::uint64_t forward_version = 0, backward_version = 0;
@@ -61,11 +65,15 @@ struct ConvEngine<T>::Impl {
 
   /// Drops what was prepared for another geometry.
   void adopt(const ConvGeometry& g) {
-    if (g == geometry && (onednn || forward_weights != nullptr || backward_weights != nullptr)) return;
+    if (g == geometry && (onednn || depthwise || forward_weights != nullptr || backward_weights != nullptr)) return;
     *this = {};
     geometry = g;
     if constexpr (std::is_same_v<T, float>) {
-      if (!g.is_depthwise() && OnednnConv::supports(g)) onednn.emplace(g);
+      if (g.is_depthwise()) {
+        depthwise.emplace(g);
+      } else if (OnednnConv::supports(g)) {
+        onednn.emplace(g);
+      }
     }
   }
 };
@@ -84,6 +92,7 @@ void ConvEngine<T>::forward(const ConvGeometry& g, int images, const T* x, const
       version == 0 || version != s.forward_version || w != s.forward_weights || (b != nullptr) != s.forward_bias;
   if constexpr (std::is_same_v<T, float>) {
     if (s.onednn && stale) s.onednn->pack_forward(w, b != nullptr);
+    if (s.depthwise && stale) s.depthwise->pack(w);
   }
   s.forward_version = version;
   s.forward_weights = w;
@@ -95,6 +104,10 @@ void ConvEngine<T>::forward(const ConvGeometry& g, int images, const T* x, const
       if constexpr (std::is_same_v<T, float>) {
         if (s.onednn) {
           s.onednn->forward(from, b, to);
+          continue;
+        }
+        if (s.depthwise) {
+          s.depthwise->forward(from, b, to, -kInfinity, kInfinity, 0, g.oh);
           continue;
         }
       }
@@ -111,6 +124,7 @@ void ConvEngine<T>::backward_data(const ConvGeometry& g, int images, const T* dy
   const bool stale = version == 0 || version != s.backward_version || w != s.backward_weights;
   if constexpr (std::is_same_v<T, float>) {
     if (s.onednn && stale) s.onednn->pack_backward_data(w);
+    if (s.depthwise && stale) s.depthwise->pack(w);
   }
   s.backward_version = version;
   s.backward_weights = w;
@@ -121,6 +135,10 @@ void ConvEngine<T>::backward_data(const ConvGeometry& g, int images, const T* dy
       if constexpr (std::is_same_v<T, float>) {
         if (s.onednn) {
           s.onednn->backward_data(from, to);
+          continue;
+        }
+        if (s.depthwise) {
+          s.depthwise->backward_data(from, to);
           continue;
         }
       }
@@ -147,6 +165,11 @@ void ConvEngine<T>::backward_weights(const ConvGeometry& g, int images, const T*
       if (s.onednn) {
         s.onednn->backward_weights(static_cast<int>(end - begin), x + begin * g.in_count(), dy + begin * g.out_count(),
                                    sum);
+        return;
+      }
+      if (s.depthwise) {
+        s.depthwise->backward_weights(static_cast<int>(end - begin), x + begin * g.in_count(),
+                                      dy + begin * g.out_count(), sum);
         return;
       }
     }

@@ -1,0 +1,29 @@
+// Depthwise float convolution of one geometry: weights packed for the kernels of this CPU.
+#pragma once
+
+#include "core/base/tensor.hpp"
+#include "core/ops/conv_geometry.hpp"
+#include "core/ops/simd/depthwise.hpp"
+
+namespace binade {
+
+/// `pack` is called by one thread; the others may run on many threads at once, each with images of its own.
+class DepthwiseConv {
+ public:
+  explicit DepthwiseConv(const ConvGeometry& g);
+
+  /// w {c, kh, kw, 1} -> {kh, kw, c}.
+  void pack(const float* w);
+  /// Rows [row_begin, row_end) of y, clamped to [lo, hi].
+  void forward(const float* x, const float* b, float* y, float lo, float hi, int row_begin, int row_end) const;
+  /// dx += gradient.
+  void backward_data(const float* dy, float* dx) const;
+  /// dw {c, kh, kw, 1} = the gradient summed over `images` images.
+  void backward_weights(int images, const float* x, const float* dy, float* dw) const;
+
+ private:
+  simd::DepthwiseShape shape_;
+  AlignedVector<float> weights_;
+};
+
+}  // namespace binade
