@@ -158,14 +158,15 @@ void Flags::set(const Key& key, const std::string& text) {
 void Flags::read_arguments(const std::vector<std::string>& arguments, std::map<std::string, std::string>& values,
                            std::vector<std::string>& words, std::string& problems) const {
   po::options_description description;
-  for (const Key& key : keys_) {
-    // A switch may stand alone; its value, if any, is attached: --force=false.
-    auto* value = po::value<std::string>();
-    if (key.is_switch) value->implicit_value("true");
-    description.add_options()(key.name.c_str(), value);
+  for (const Key& key : keys_) description.add_options()(key.name.c_str(), po::value<std::string>());
+  // A switch may stand alone and takes no word behind it; another value is attached: --force=false.
+  std::vector<std::string> completed = arguments;
+  for (std::string& word : completed) {
+    const auto is_word = [&](const Key& key) { return key.is_switch && word == "--" + key.name; };
+    if (std::any_of(keys_.begin(), keys_.end(), is_word)) word += "=true";
   }
   using namespace po::command_line_style;
-  const auto parsed = po::command_line_parser(arguments)
+  const auto parsed = po::command_line_parser(completed)
                           .options(description)
                           .style(allow_long | long_allow_adjacent | long_allow_next)
                           .allow_unregistered()

@@ -4,7 +4,9 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/graph/graph.hpp"
@@ -36,6 +38,11 @@ struct Preprocessing {
 
 /// One line of "key=value" pairs in a fixed order and format: what is hashed, printed and compared.
 std::string to_string(const Preprocessing& preprocessing);
+/// The inverse, exactly; what the line leaves out is as in `defaults`. One number stands for all three channels.
+/// @throws DataError for a key or word that does not exist, with the nearest, and for what is not a number
+Preprocessing parse_preprocessing(std::string_view line, const Preprocessing& defaults = {});
+/// The words that `resize`, `interpolation` or `color` may be; empty for other keys.
+std::span<const std::string_view> preprocessing_words(std::string_view key);
 
 enum class Task : std::uint8_t { classification, segmentation };
 
