@@ -1,0 +1,150 @@
+// The decoded cache: loader threads take the next file until none is left; bad ones are collected.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/base/hash.hpp"
+#include "datasets/loader.hpp"
+
+namespace binade {
+namespace {
+
+std::size_t default_cache_bytes() {
+  const long pages = ::sysconf(_SC_AVPHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
+  const std::size_t available =
+      pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page) : 0;
+  return std::min(available / 2, std::size_t{8} << 30);
+}
+
+}  // namespace
+
+std::vector<std::byte> read_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) throw DataError(fmt::format("cannot open '{}': {}", path.string(), std::strerror(errno)));
+  const std::streamoff size = file.tellg();
+  std::vector<std::byte> bytes(static_cast<std::size_t>(std::max<std::streamoff>(size, 0)));
+  file.seekg(0);
+  file.read(reinterpret_cast<char*>(bytes.data()), size);
+  if (!file) throw DataError(fmt::format("cannot read '{}': {}", path.string(), std::strerror(errno)));
+  return bytes;
+}
+
+ImageCache::ImageCache(Dataset dataset, Prepare prepare, const LoadOptions& options)
+    : dataset_(std::move(dataset)),
+      prepare_(std::move(prepare)),
+      skip_bad_images_(options.skip_bad_images),
+      budget_bytes_(options.cache_bytes != 0 ? options.cache_bytes : default_cache_bytes()),
+      slots_(dataset_.items.size()) {
+  require(options.threads >= 1, "ImageCache: at least one loader thread");
+  const std::size_t threads =
+      std::min(static_cast<std::size_t>(options.threads), std::max<std::size_t>(slots_.size(), 1));
+  for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+}
+
+ImageCache::~ImageCache() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stop_ = true;
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void ImageCache::work() {
+  while (true) {
+    std::size_t item = 0;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (stop_ || next_ == slots_.size()) return;
+      item = next_++;
+    }
+    load(item);
+    {
+      const std::scoped_lock lock(mutex_);
+      slots_[item].done = true;
+      // Which images are kept is decided by what fits when they arrive; what they hold does not depend on it.
+      const std::size_t bytes = static_cast<std::size_t>(slots_[item].pixels.count());
+      if (bytes <= budget_bytes_) {
+        budget_bytes_ -= bytes;
+      } else {
+        slots_[item].pixels = Pixels();
+      }
+    }
+    loaded_.notify_all();
+  }
+}
+
+void ImageCache::load(std::size_t item) {
+  Slot& slot = slots_[item];
+  try {
+    const std::vector<std::byte> bytes = read_file(dataset_.file(dataset_.items[item]));
+    slot.hash = sha256_hex(bytes);
+    slot.pixels = prepare_(bytes);
+  } catch (const std::exception& error) {
+    slot.bad = error.what();
+  }
+}
+
+void ImageCache::finish() {
+  if (finished_) return;
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  std::vector<BadImage> bad;
+  std::vector<std::string> offenders;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].bad.empty()) continue;
+    bad.push_back({dataset_.items[i].path, slots_[i].bad});
+    offenders.push_back(fmt::format("{}: {}", bad.back().path, bad.back().reason));
+  }
+  const std::size_t total = slots_.size();
+  if (!bad.empty() && (!skip_bad_images_ || bad.size() == total)) {
+    throw DataError(fmt::format(
+        "{} of {} images of '{}' cannot be used; replace or remove them{}{}", bad.size(), total, dataset_.root.string(),
+        bad.size() == total ? "" : ", or leave them out with --skip-bad-images", list_of(offenders)));
+  }
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < total; ++i) {
+    if (!slots_[i].bad.empty()) continue;
+    hashes_.push_back(std::move(slots_[i].hash));
+    if (kept != i) {
+      slots_[kept] = std::move(slots_[i]);
+      dataset_.items[kept] = std::move(dataset_.items[i]);
+    }
+    ++kept;
+  }
+  slots_.resize(kept);
+  dataset_.items.resize(kept);
+  bad_ = std::move(bad);
+  finished_ = true;
+}
+
+void ImageCache::wait_for(int first, int count) {
+  if (finished_) return;
+  if (skip_bad_images_) return finish();
+  require(first >= 0 && count >= 0 && first + count <= this->count(), "ImageCache: positions outside of the data set");
+  bool is_bad = false;
+  {
+    std::unique_lock lock(mutex_);
+    for (int i = first; i < first + count; ++i) {
+      const Slot& slot = slots_[static_cast<std::size_t>(i)];
+      loaded_.wait(lock, [&] { return slot.done; });
+      is_bad = is_bad || !slot.bad.empty();
+    }
+  }
+  if (is_bad) finish();
+}
+
+const Pixels& ImageCache::image(int item, Pixels& scratch) const {
+  const auto index = static_cast<std::size_t>(item);
+  if (slots_[index].pixels.count() > 0) return slots_[index].pixels;
+  const std::filesystem::path path = dataset_.file(dataset_.items[index]);
+  scratch = with_context("reading '" + path.string() + "' again", [&] { return prepare_(read_file(path)); });
+  return scratch;
+}
+
+}  // namespace binade
