@@ -107,7 +107,8 @@ struct Executor<T>::Impl {
     const Node& node = graph.nodes()[index];
     std::vector<View<T>> updated;
     if (training() && std::holds_alternative<BatchNorm>(node.op)) {
-      updated = {parameters[index_of(node.in[3])].view(), parameters[index_of(node.in[4])].view()};
+      updated.resize(node.in.size());
+      for (const std::size_t i : {3u, 4u}) updated[i] = parameters[index_of(node.in[i])].view();
     }
     const Forward<T> forward{.in = in,
                              .out = out,
@@ -348,6 +349,11 @@ void Executor<T>::backward(View<const T> dout) {
   require(impl_->training(), "backward needs Mode::training");
   require(impl_->planned_batch > 0, "backward before forward");
   impl_->train_backward(dout);
+}
+
+template <class T>
+void Executor<T>::set_step(std::uint64_t step) {
+  impl_->step = step;
 }
 
 template <class T>

@@ -40,6 +40,8 @@ class Executor {
   void backward(View<const T> dout);
   /// After backward. Null for a value that does not reach the output.
   View<const T> gradient(ValueId id) const;
+  /// Training: how many forward calls there were; with the seed it decides what Dropout drops. A continued run sets it.
+  void set_step(std::uint64_t step);
   /// Also compute gradients of the graph's inputs, or of fewer parameters. Default: all parameters, no inputs.
   void want_gradients(std::span<const ValueId> ids);
 

@@ -47,7 +47,8 @@ struct Forward {
   std::uint64_t seed = 0;  ///< for ops with randomness; differs by node and step
   /// Changes whenever any parameter changed: packed copies made under another number are stale.
   std::uint64_t parameter_version = 0;
-  std::span<const View<T>> updated;  ///< training mode: writable views of the inputs that the op updates (BatchNorm)
+  /// Training mode: for each input a writable view if the op updates it (BatchNorm's 3 and 4), else null; or empty.
+  std::span<const View<T>> updated;
 };
 
 /// Arguments of a backward call, after a forward call in training mode with the same state.
