@@ -1,0 +1,95 @@
+// One network under training: a step is forward, loss, backward, update. Trains any graph, quantized ones too.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/graph/executor.hpp"
+#include "core/graph/graph.hpp"
+#include "core/io/training_source.hpp"
+#include "qat/loss.hpp"
+#include "qat/optimizer.hpp"
+
+namespace binade {
+
+/// Parameters that are updated alike.
+struct ParameterGroup {
+  std::string name;
+  std::vector<ValueId> parameters;
+  OptimizerOptions optimizer;
+  double learning_rate_factor = 1;
+  double weight_decay = 0;
+};
+
+struct UpdateOptions {
+  OptimizerOptions optimizer;
+  double weight_decay = 1e-4;
+  /// Also of biases and of batch normalisation's gamma and beta: what quantizes well [ti-semantics 5].
+  bool decay_everything = true;
+  double threshold_learning_rate_factor = 1;  ///< of the learned clips of Pact, which are not decayed
+};
+
+/// All trainable parameters: "weights", "vectors" (biases, gamma and beta) and "thresholds" (what a Pact reads).
+/// Empty groups are left out.
+std::vector<ParameterGroup> parameter_groups(const Graph& network, const UpdateOptions& options);
+
+/// Everything that a continued run must know besides the network: same bits in, same bits out.
+struct TrainerState {
+  std::int64_t step = 0;                         ///< updates so far
+  std::map<std::string, Tensor<float>> tensors;  ///< "PARAMETER.momentum"
+};
+
+class Trainer {
+ public:
+  /// @throws UsageError for an unknown optimizer
+  Trainer(const Graph& network, const LossOptions& loss, std::vector<ParameterGroup> groups, std::uint64_t seed);
+
+  struct Rates {
+    double learning_rate = 0;
+    double gradient_clip = 0;  ///< largest 2-norm of all gradients together; 0: no limit
+  };
+  /// One update; returns the batch's loss before it. The same bits for any number of threads.
+  /// @throws UsageError if the loss or a gradient is not a finite number, naming where it first shows
+  double step(const LabelledBatch& batch, const Rates& rates);
+
+  std::int64_t steps() const { return step_; }
+  /// The 2-norm of all gradients of the last step, before clipping; 0 when it was not needed.
+  double gradient_norm() const { return gradient_norm_; }
+  /// The network with its present parameters and running statistics, without the loss.
+  Graph network() const;
+  TrainerState state() const;
+  /// Continues from a state of the same network. @throws DataError if a tensor is missing, surplus or has another shape
+  void restore(const Graph& network, const TrainerState& state);
+
+ private:
+  /// One parameter with its optimizer's state.
+  struct Slot {
+    ValueId id;
+    const ParameterGroup* group;
+    const OptimizerEntry* rule;
+    std::vector<Tensor<float>> state;
+  };
+  /// A part of a slot: the unit of work of norm and update, the same for any number of threads.
+  struct Chunk {
+    std::size_t slot;
+    std::int64_t begin, end;
+  };
+
+  double squared_norm();
+  void update(const Rates& rates, double gradient_factor);
+  [[noreturn]] void fail_not_finite(const std::string& what, const Rates& rates) const;
+
+  Graph network_;
+  Executor<float> executor_;
+  std::vector<std::unique_ptr<ParameterGroup>> groups_;
+  std::vector<Slot> slots_;
+  std::vector<Chunk> chunks_;
+  std::vector<double> sums_;  ///< by chunk
+  std::int64_t step_ = 0;
+  double gradient_norm_ = 0;
+};
+
+}  // namespace binade
