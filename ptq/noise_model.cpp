@@ -1,0 +1,226 @@
+// Building the noise model: sites, statistics, groups and the cost of each site.
+#include "ptq/noise_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "core/base/fixed_point.hpp"
+#include "core/base/parallel.hpp"
+#include "core/passes/layers.hpp"
+#include "core/passes/quantizers.hpp"
+#include "ptq/noise_table.hpp"
+#include "ptq/sensitivity.hpp"
+
+namespace binade {
+
+NoiseModel::NoiseModel(const Graph& graph, ImageSource& images, const NoiseModelOptions& options)
+    : graph_(graph), options_(options), scales_(graph), factors_(static_cast<std::size_t>(scales_.count()), 1.0) {
+  build_weight_sites();
+  build_activation_sites();
+  measure(images);
+  build_groups();
+  choose_first_exponents();
+}
+
+void NoiseModel::build_weight_sites() {
+  for (const Node& node : graph_.nodes()) {
+    if (!is_weighted(node) || !graph_.is_parameter(node.in[kWeights])) continue;
+    const Tensor<float>& w = graph_.tensor(node.in[kWeights]);
+    WeightSite site{.node = &node, .rows = w.shape().n, .columns = w.shape().c};
+    site.taps = static_cast<double>(w.shape().h) * w.shape().w;
+    site.magnitude.assign(static_cast<std::size_t>(site.rows) * static_cast<std::size_t>(site.columns), 0.0);
+    const std::int64_t taps = std::int64_t{w.shape().h} * w.shape().w;
+    for (std::int64_t i = 0; i < w.count(); ++i) {
+      const std::int64_t row = i / (taps * site.columns), column = i % site.columns;
+      double& magnitude = site.magnitude[static_cast<std::size_t>(row * site.columns + column)];
+      magnitude = std::max(magnitude, std::abs(static_cast<double>(w[i])));
+    }
+    weights_.push_back(std::move(site));
+  }
+}
+
+void NoiseModel::build_activation_sites() {
+  for (const ValueId id : quantized_values(graph_)) {
+    ActivationSite site{.value = id};
+    const Node* producer = graph_.producer(id);
+    if (producer != nullptr && std::holds_alternative<Clip>(producer->op)) site.clip = producer;
+    activations_.push_back(std::move(site));
+  }
+}
+
+void NoiseModel::measure(ImageSource& images) {
+  std::vector<ValueId> values;
+  for (const ActivationSite& site : activations_) values.push_back(site.value);
+  for (const WeightSite& site : weights_) values.push_back(site.node->in[kInput]);
+  const std::vector<ChannelNoise> noise = collect_noise(graph_, images, values, options_.images, options_.batch);
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    values[activations_.size() + i] = weights_[i].node->out;
+    const ChannelNoise& input = noise[activations_.size() + i];
+    for (int c = 0; c < input.channels(); ++c) weights_[i].variance.push_back(input.variance(c));
+  }
+  const auto energies = output_sensitivity(graph_, images, values, (options_.images + 1) / 2, options_.seed);
+  for (std::size_t i = 0; i < weights_.size(); ++i) weights_[i].energy = energies[activations_.size() + i];
+  for (std::size_t i = 0; i < activations_.size(); ++i) {
+    ActivationSite& site = activations_[i];
+    site.energy = energies[i];
+    site.is_signed = noise[i].is_signed();
+    const double levels = std::ldexp(1.0, options_.activation_bits - (site.is_signed ? 1 : 0));
+    site.error.resize(site.energy.size());
+    for (int c = 0; c < noise[i].channels(); ++c) site.max.push_back(noise[i].max(c));
+    parallel_for(noise[i].channels(), 8, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t c = begin; c < end; ++c) {
+        auto& table = site.error[static_cast<std::size_t>(c)];
+        table.resize(noise_table::kEntries);
+        for (int k = 0; k < noise_table::kEntries; ++k) {
+          table[static_cast<std::size_t>(k)] =
+              static_cast<float>(noise[i].error(static_cast<int>(c), noise_table::clip_of(k), levels));
+        }
+      }
+    });
+  }
+}
+
+void NoiseModel::build_groups() {
+  // Scales that meet in one value belong together.
+  std::vector<int> parent(static_cast<std::size_t>(scales_.count()));
+  std::iota(parent.begin(), parent.end(), 0);
+  const auto root = [&](int x) {
+    while (parent[static_cast<std::size_t>(x)] != x) x = parent[static_cast<std::size_t>(x)];
+    return x;
+  };
+  std::vector<bool> touches_fixed(parent.size(), false);
+  for (std::size_t v = 0; v < graph_.values().size(); ++v) {
+    int first = ChannelScales::kFixed;
+    bool has_fixed = false;
+    for (const int scale : scales_.of(static_cast<ValueId>(v))) {
+      if (scale == ChannelScales::kFixed) has_fixed = true;
+      if (scale == ChannelScales::kFixed) continue;
+      if (first == ChannelScales::kFixed) first = scale;
+      const int a = root(first), b = root(scale);
+      parent[static_cast<std::size_t>(std::max(a, b))] = std::min(a, b);
+    }
+    if (has_fixed && first != ChannelScales::kFixed) touches_fixed[static_cast<std::size_t>(first)] = true;
+  }
+  std::map<int, std::size_t> group_of_root;
+  std::vector<std::size_t> group_of(parent.size());
+  for (int scale = 0; scale < scales_.count(); ++scale) {
+    const auto [it, fresh] = group_of_root.emplace(root(scale), groups_.size());
+    if (fresh) groups_.emplace_back();
+    groups_[it->second].scales.push_back(scale);
+    group_of[static_cast<std::size_t>(scale)] = it->second;
+    if (touches_fixed[static_cast<std::size_t>(scale)]) groups_[it->second].movable = false;
+  }
+  const auto group = [&](ValueId id) -> ChannelGroup* {
+    const int scale = scales_.of(id, 0);
+    return scale == ChannelScales::kFixed ? nullptr : &groups_[group_of[static_cast<std::size_t>(scale)]];
+  };
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    if (ChannelGroup* g = group(weights_[i].node->out)) g->producers.push_back(static_cast<int>(i));
+    if (ChannelGroup* g = group(weights_[i].node->in[kInput])) g->consumers.push_back(static_cast<int>(i));
+  }
+  for (std::size_t i = 0; i < activations_.size(); ++i) {
+    if (ChannelGroup* g = group(activations_[i].value)) g->activations.push_back(static_cast<int>(i));
+  }
+  // A Clip whose result has no grid of its own would lose its limit.
+  for (const Node& node : graph_.nodes()) {
+    if (!std::holds_alternative<Clip>(node.op)) continue;
+    const bool has_site = std::any_of(activations_.begin(), activations_.end(),
+                                      [&](const ActivationSite& site) { return site.value == node.out; });
+    if (ChannelGroup* g = group(node.out); g != nullptr && !has_site) g->movable = false;
+  }
+}
+
+void NoiseModel::choose_first_exponents() {
+  for (ActivationSite& site : activations_) {
+    const double largest = *std::max_element(site.max.begin(), site.max.end());
+    const int top = ceil_log2(std::max(largest, kMinClip));
+    double best = INFINITY;
+    for (int exponent = top; exponent > top - 4; --exponent) {
+      double sum = 0;
+      for (std::size_t c = 0; c < site.energy.size(); ++c) {
+        sum += site.energy[c] * noise_table::lookup(site.error[c], exponent);
+      }
+      if (sum < best) {
+        best = sum;
+        site.exponent = exponent;
+      }
+    }
+    // The limit of a Clip has to become the end of the grid.
+    const int scale = scales_.of(site.value, 0);
+    if (site.clip == nullptr || scale == ChannelScales::kFixed) continue;
+    const double ratio = std::ldexp(1.0, site.exponent) / std::get<Clip>(site.clip->op).hi;
+    for (const int member : scales_.of(site.value)) {
+      if (member >= 0) factors_[static_cast<std::size_t>(member)] = std::max(1.0, ratio);
+    }
+  }
+  for (WeightSite& site : weights_) {
+    double largest = kMinClip;
+    for (int row = 0; row < site.rows; ++row) {
+      for (int column = 0; column < site.columns; ++column) {
+        const int in = scales_.of(site.node->in[kInput], input_channel(graph_, *site.node, row, column));
+        const double ratio = factor(scales_.of(site.node->out, row)) / factor(in);
+        largest = std::max(largest, site.magnitude[static_cast<std::size_t>(row * site.columns + column)] * ratio);
+      }
+    }
+    site.exponent = ceil_log2(largest);
+  }
+}
+
+double NoiseModel::weight_step2(int exponent) const {
+  const double step = std::ldexp(1.0, exponent - options_.weight_bits + 1);
+  return options_.weight_share * step * step / 12;
+}
+
+double NoiseModel::cost(const WeightSite& site) const {
+  double sum = 0;
+  for (int row = 0; row < site.rows; ++row) {
+    const double s_out = factor(scales_.of(site.node->out, row));
+    double input = 0;
+    for (int column = 0; column < site.columns; ++column) {
+      const int channel = input_channel(graph_, *site.node, row, column);
+      const double s_in = factor(scales_.of(site.node->in[kInput], channel));
+      input += s_in * s_in * site.variance[static_cast<std::size_t>(channel)];
+    }
+    sum += site.energy[static_cast<std::size_t>(row)] / (s_out * s_out) * site.taps * input;
+  }
+  return weight_step2(site.exponent) * sum;
+}
+
+double NoiseModel::cost(const ActivationSite& site) const {
+  double sum = 0;
+  for (std::size_t c = 0; c < site.energy.size(); ++c) {
+    const double s = factor(scales_.of(site.value, static_cast<int>(c)));
+    sum += site.energy[c] * noise_table::lookup(site.error[c], site.exponent - std::log2(s));
+  }
+  return sum;
+}
+
+NoiseModel::Total NoiseModel::total() const {
+  Total total;
+  for (const WeightSite& site : weights_) total.weights += cost(site);
+  for (const ActivationSite& site : activations_) total.activations += cost(site);
+  return total;
+}
+
+std::vector<double> NoiseModel::clip_limits() const {
+  std::vector<double> limits(graph_.nodes().size(), 0.0);
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    if (const auto* clip = std::get_if<Clip>(&graph_.nodes()[i].op)) limits[i] = clip->hi;
+  }
+  for (const ActivationSite& site : activations_) {
+    if (site.clip == nullptr || scales_.of(site.value, 0) == ChannelScales::kFixed) continue;
+    const double hi = std::get<Clip>(site.clip->op).hi;
+    double lowest = INFINITY;  // no channel may be cut below its own limit while it could still reach it
+    for (std::size_t c = 0; c < site.max.size(); ++c) {
+      lowest = std::min(
+          lowest, site.max[c] >= hi * 0.999 ? factor(scales_.of(site.value, static_cast<int>(c))) * hi : INFINITY);
+    }
+    const double end = std::ldexp(1.0, site.exponent);
+    limits[static_cast<std::size_t>(graph_.value(site.value).node)] = std::isinf(lowest) ? end : std::max(end, lowest);
+  }
+  return limits;
+}
+
+}  // namespace binade

@@ -1,0 +1,108 @@
+// The first-order noise model of a quantized network: what every grid costs at the output, as a function of the factors
+// that channels are scaled with and of the exponents of all grids.
+//
+// Each quantized weight w[o,k] carries an error of variance step^2 / 12; at its output pixel it is multiplied by the
+// input x[k], whose mean the bias correction takes care of: what is left is var(x). Each activation carries the error
+// of its grid. Both reach the output through the gradient energies of output_sensitivity. In units of the unscaled
+// network, a channel with factor s sees errors divided by s.
+// @math J = sum_layers share * step^2/12 * sum_o G_o/s_o^2 * taps * sum_i s_i^2 var_i + sum_tensors sum_c G_c
+// err_c(clip/s_c)
+#pragma once
+
+#include <vector>
+
+#include "core/graph/graph.hpp"
+#include "ptq/channel_noise.hpp"
+#include "ptq/channel_scales.hpp"
+
+namespace binade {
+
+/// A weight tensor with a grid [-2^exponent, 2^exponent).
+struct WeightSite {
+  const Node* node = nullptr;
+  int exponent = 0;
+  int rows = 0, columns = 0;      ///< output channels; input channels of one group
+  double taps = 1;                ///< kernel height x width
+  std::vector<double> magnitude;  ///< rows x columns: max over taps of |w|
+  std::vector<double> energy;     ///< by row: gradient energy of the output channel
+  std::vector<double> variance;   ///< by input channel
+};
+
+/// A quantized activation with a grid of clip 2^exponent.
+struct ActivationSite {
+  ValueId value{};
+  int exponent = 0;
+  bool is_signed = true;
+  std::vector<double> energy;             ///< by channel
+  std::vector<std::vector<float>> error;  ///< by channel: mean square error by log2 of the clip, see clip_index
+  std::vector<double> max;                ///< by channel: the largest magnitude seen
+  const Node* clip = nullptr;             ///< the Clip that makes the value, if one does
+};
+
+/// Channels that are coupled through shared tensors, and the sites next to them.
+struct ChannelGroup {
+  std::vector<int> scales;
+  std::vector<int> producers, consumers;  ///< weight sites whose rows, columns the group scales
+  std::vector<int> activations;
+  bool movable = true;
+};
+
+struct NoiseModelOptions {
+  int weight_bits = 8, activation_bits = 8;
+  int images = 32;  ///< for statistics; half as many for gradients
+  int batch = 8;
+  double weight_share = 1;  ///< how much of the rounding error of weights survives later passes
+  std::uint64_t seed = 0;
+};
+
+class NoiseModel {
+ public:
+  /// Measures statistics and sensitivities of a float graph without batch norm. The graph must outlive the model.
+  NoiseModel(const Graph& graph, ImageSource& images, const NoiseModelOptions& options);
+
+  const Graph& graph() const { return graph_; }
+  const ChannelScales& scales() const { return scales_; }
+  const std::vector<double>& factors() const { return factors_; }
+  const std::vector<ChannelGroup>& groups() const { return groups_; }
+  const std::vector<WeightSite>& weights() const { return weights_; }
+  const std::vector<ActivationSite>& activations() const { return activations_; }
+
+  /// Finds the factors of one group and the exponents next to it that make J least, everything else kept.
+  /// Returns whether J fell.
+  bool improve(const ChannelGroup& group);
+
+  /// J of all sites. The share of weights in it is `weights`.
+  struct Total {
+    double weights = 0, activations = 0;
+    double sum() const { return weights + activations; }
+  };
+  Total total() const;
+  double cost(const WeightSite& site) const;
+  double cost(const ActivationSite& site) const;
+
+  /// The upper limits of the Clips, by node index, that go with the factors.
+  std::vector<double> clip_limits() const;
+
+ private:
+  struct Coefficients;
+  struct Candidate;
+  void build_weight_sites();
+  void build_activation_sites();
+  void build_groups();
+  void measure(ImageSource& images);
+  void choose_first_exponents();
+  double factor(int scale) const { return scale < 0 ? 1.0 : factors_[static_cast<std::size_t>(scale)]; }
+  double weight_step2(int exponent) const;
+  std::vector<Coefficients> coefficients(const ChannelGroup& group) const;
+  bool evaluate(const ChannelGroup& group, const std::vector<Coefficients>& coefficients, Candidate& candidate) const;
+
+  const Graph& graph_;
+  NoiseModelOptions options_;
+  ChannelScales scales_;
+  std::vector<double> factors_;
+  std::vector<WeightSite> weights_;
+  std::vector<ActivationSite> activations_;
+  std::vector<ChannelGroup> groups_;
+};
+
+}  // namespace binade
