@@ -24,6 +24,8 @@ struct PtqOptions {
   std::vector<std::string> passes;
   std::string weight_rounding = "half_away";
   std::string activation_rounding = "half_up";
+  double ridge = 0.05;  ///< round_weights: see RoundingOptions
+  double damping = 0.01;
   int batch = 25;  ///< images per step of a pass
   std::uint64_t seed = 0;
 };

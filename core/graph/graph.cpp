@@ -2,6 +2,7 @@
 #include "core/graph/graph.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -132,10 +133,10 @@ Graph rewrite(const Graph& graph, const Emit& emit) {
 
 namespace {
 
-/// Which values `to` depends on, not looking behind the values in `stop`.
-std::vector<bool> needed_for(const Graph& graph, std::span<const ValueId> stop, ValueId to) {
+/// Which values those in `to` depend on, not looking behind the values in `stop`.
+std::vector<bool> needed_for(const Graph& graph, std::span<const ValueId> stop, std::span<const ValueId> to) {
   std::vector<bool> needed(graph.values().size());
-  needed[index_of(to)] = true;
+  for (const ValueId id : to) needed[index_of(id)] = true;
   for (auto node = graph.nodes().rbegin(); node != graph.nodes().rend(); ++node) {
     if (!needed[index_of(node->out)]) continue;
     if (std::find(stop.begin(), stop.end(), node->out) != stop.end()) continue;
@@ -147,13 +148,13 @@ std::vector<bool> needed_for(const Graph& graph, std::span<const ValueId> stop, 
 }  // namespace
 
 Graph without_dead_nodes(const Graph& graph) {
-  const std::vector<bool> needed = needed_for(graph, {}, graph.output());
+  const std::vector<bool> needed = needed_for(graph, {}, std::array{graph.output()});
   return rewrite(graph, [&](Rewriter& to, const Node& node) {
     if (needed[index_of(node.out)]) to.copy(node);
   });
 }
 
-Graph extract(const Graph& graph, std::span<const ValueId> from, ValueId to) {
+Graph extract(const Graph& graph, std::span<const ValueId> from, std::span<const ValueId> to) {
   const std::vector<bool> needed = needed_for(graph, from, to);
   Rewriter rewriter(graph);
   for (const ValueId id : from) {
@@ -163,7 +164,7 @@ Graph extract(const Graph& graph, std::span<const ValueId> from, ValueId to) {
     const bool given = std::find(from.begin(), from.end(), node.out) != from.end();
     if (needed[index_of(node.out)] && !given) rewriter.copy(node);
   }
-  rewriter.target().set_output(rewriter(to));
+  rewriter.target().set_output(rewriter(to.back()));
   return std::move(rewriter.target());
 }
 

@@ -110,7 +110,7 @@ Graph rewrite(const Graph& graph, const Emit& emit);
 /// Removes nodes and parameters that the output does not need.
 Graph without_dead_nodes(const Graph& graph);
 
-/// The part of a graph between `from` (which become inputs) and `to` (the output).
-Graph extract(const Graph& graph, std::span<const ValueId> from, ValueId to);
+/// The part of a graph between `from` (which become inputs) and `to`, the last of which becomes the output.
+Graph extract(const Graph& graph, std::span<const ValueId> from, std::span<const ValueId> to);
 
 }  // namespace binade

@@ -1,0 +1,110 @@
+// The table of passes, the presets and the loop that runs them.
+#include "ptq/ptq.hpp"
+
+#include <array>
+#include <chrono>
+
+#include "core/base/names.hpp"
+#include "core/passes/fold_batch_norm.hpp"
+#include "ptq/pass.hpp"
+
+namespace binade {
+namespace {
+
+Graph run_fold_batch_norm(const Graph& graph, PassContext&) {
+  // Dropout is an identity in inference; the passes run gradients, where it would not be.
+  const Graph plain = rewrite(graph, [](Rewriter& to, const Node& node) {
+    if (std::holds_alternative<Dropout>(node.op)) return to.replace(node.out, to(node.in[0]));
+    to.copy(node);
+  });
+  return fold_batch_norm(plain);
+}
+
+Rounding rounding_named(const std::string& name) {
+  struct Entry {
+    std::string_view name;
+    Rounding rounding;
+  };
+  static constexpr std::array table{Entry{"half_up", Rounding::half_up}, Entry{"half_away", Rounding::half_away},
+                                    Entry{"half_even", Rounding::half_even}};
+  return find_by_name<Entry>("rounding", name, table).rounding;
+}
+
+struct Preset {
+  std::string_view name;
+  PtqOptions (*make)(int weight_bits, int activation_bits);
+};
+
+PtqOptions simple(int weight_bits, int activation_bits) {
+  return {.weight_bits = weight_bits,
+          .activation_bits = activation_bits,
+          .range = "min_max",
+          .weight_range = "min_max",
+          .passes = {"fold_batch_norm", "quantize"}};
+}
+
+/// At more than 10 bits rounding is not what hurts: ranges and means are enough.
+PtqOptions best(int weight_bits, int activation_bits) {
+  PtqOptions options{.weight_bits = weight_bits, .activation_bits = activation_bits};
+  options.passes = {"fold_batch_norm", "rescale_channels", "quantize", "search_exponents"};
+  if (weight_bits <= 10) options.passes.emplace_back("round_weights");
+  options.passes.emplace_back("correct_bias");
+  return options;
+}
+
+PtqOptions tidl(int weight_bits, int activation_bits) {
+  return {.weight_bits = weight_bits,
+          .activation_bits = activation_bits,
+          .range = "percentile",
+          .weight_range = "min_max",
+          .passes = {"fold_batch_norm", "clip_weights", "quantize", "correct_bias"}};
+}
+
+constexpr std::array kPresets{Preset{"simple", simple}, Preset{"best", best}, Preset{"tidl", tidl}};
+
+}  // namespace
+
+std::span<const Pass> pass_table() {
+  static constexpr std::array table{
+      Pass{"fold_batch_norm", "batch norm into weights", run_fold_batch_norm},
+      Pass{"rescale_channels", "factors per channel for the least noise at the output", rescale_channels},
+      Pass{"clip_weights", "TI: clamp weights that are 16 times their median", clip_weights},
+      Pass{"quantize", "insert quantizers on the ranges that the estimators choose", quantize},
+      Pass{"search_exponents", "exponents by their cost at the output", search_exponents},
+      Pass{"round_weights", "round weights against the float outputs, layer by layer", round_weights},
+      Pass{"correct_bias", "make the mean of every layer's output right again", correct_bias},
+  };
+  return table;
+}
+
+PtqOptions ptq_preset(const std::string& name, int weight_bits, int activation_bits) {
+  return find_by_name<Preset>("preset", name, kPresets).make(weight_bits, activation_bits);
+}
+
+PtqResult post_training_quantize(const Graph& graph, ImageSource& images, const PtqOptions& options,
+                                 const std::function<void(const std::string&, int, int)>& on_pass) {
+  std::vector<const Pass*> passes;
+  for (const std::string& name : options.passes) passes.push_back(&find_by_name<Pass>("pass", name, pass_table()));
+  nlohmann::json log = nlohmann::json::array();
+  nlohmann::json entry;
+  PassContext context{.images = images,
+                      .options = options,
+                      .report = entry,
+                      .reference = graph,
+                      .quantizers = {.weights = rounding_named(options.weight_rounding),
+                                     .activations = rounding_named(options.activation_rounding),
+                                     .bias_bits = options.bias_bits}};
+  Graph current = graph;
+  for (std::size_t i = 0; i < passes.size(); ++i) {
+    if (on_pass) on_pass(options.passes[i], static_cast<int>(i), static_cast<int>(passes.size()));
+    entry = nlohmann::json::object();
+    const auto start = std::chrono::steady_clock::now();
+    current = passes[i]->run(current, context);
+    entry["pass"] = options.passes[i];
+    entry["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    log.push_back(entry);
+  }
+  return {.quantized = std::move(current), .report = {{"passes", std::move(log)}}};
+}
+
+}  // namespace binade
