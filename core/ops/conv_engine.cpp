@@ -2,7 +2,6 @@
 #include "core/ops/conv_engine.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "core/base/tensor.hpp"
 #include "core/ops/conv_gemm.hpp"
 #include "core/ops/depthwise_conv.hpp"
+#include "core/ops/float_conv.hpp"
 #include "core/ops/onednn_conv.hpp"
 
 namespace binade {
@@ -19,7 +19,6 @@ namespace {
 
 /// Parts that a sum over the batch is cut into: enough for the threads, few enough to reduce cheaply.
 constexpr int kParts = 8;
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 struct Parts {
   int grain, count;
@@ -56,19 +55,23 @@ std::vector<T*> partial_sums(int parts, std::int64_t count) {
 template <class T>
 struct ConvEngine<T>::Impl {
   ConvGeometry geometry;
-  std::optional<OnednnConv> onednn;
-  std::optional<DepthwiseConv> depthwise;
+  bool adopted = false;
+  // Float only: the kernels of this geometry. Without them, gemm:: does the work.
+  std::optional<FloatConv> fast;
+  std::optional<OnednnConv> onednn;        // gradients of what is not depthwise
+  std::optional<DepthwiseConv> depthwise;  // gradients
   const T* forward_weights = nullptr;
   const T* backward_weights = nullptr;
   std::uint64_t forward_version = 0, backward_version = 0;
-  bool forward_bias = false;
 
   /// Drops what was prepared for another geometry.
   void adopt(const ConvGeometry& g) {
-    if (g == geometry && (onednn || depthwise || forward_weights != nullptr || backward_weights != nullptr)) return;
+    if (adopted && g == geometry) return;
     *this = {};
     geometry = g;
+    adopted = true;
     if constexpr (std::is_same_v<T, float>) {
+      if (FloatConv::supports(g)) fast.emplace(g);
       if (g.is_depthwise()) {
         depthwise.emplace(g);
       } else if (OnednnConv::supports(g)) {
@@ -88,26 +91,19 @@ void ConvEngine<T>::forward(const ConvGeometry& g, int images, const T* x, const
                             std::uint64_t version) {
   impl_->adopt(g);
   Impl& s = *impl_;
-  const bool stale =
-      version == 0 || version != s.forward_version || w != s.forward_weights || (b != nullptr) != s.forward_bias;
+  const bool stale = version == 0 || version != s.forward_version || w != s.forward_weights;
   if constexpr (std::is_same_v<T, float>) {
-    if (s.onednn && stale) s.onednn->pack_forward(w, b != nullptr);
-    if (s.depthwise && stale) s.depthwise->pack(w);
+    if (s.fast && stale) s.fast->pack(w);
   }
   s.forward_version = version;
   s.forward_weights = w;
-  s.forward_bias = b != nullptr;
   parallel_for(images, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const T* from = x + i * g.in_count();
       T* to = y + i * g.out_count();
       if constexpr (std::is_same_v<T, float>) {
-        if (s.onednn) {
-          s.onednn->forward(from, b, to);
-          continue;
-        }
-        if (s.depthwise) {
-          s.depthwise->forward(from, b, to, -kInfinity, kInfinity, 0, g.oh);
+        if (s.fast) {
+          s.fast->forward(from, b, to, {});
           continue;
         }
       }

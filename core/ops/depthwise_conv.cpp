@@ -31,11 +31,10 @@ void DepthwiseConv::pack(const float* w) {
   }
 }
 
-void DepthwiseConv::forward(const float* x, const float* b, float* y, float lo, float hi, int row_begin,
-                            int row_end) const {
+void DepthwiseConv::forward(const float* x, const float* b, float* y, const simd::Epilogue& epilogue) const {
   simd::depthwise().forward(
       shape_,
-      {.x = x, .w = weights_.data(), .b = b, .y = y, .lo = lo, .hi = hi, .row_begin = row_begin, .row_end = row_end});
+      {.x = x, .w = weights_.data(), .b = b, .y = y, .epilogue = epilogue, .row_begin = 0, .row_end = shape_.oh});
 }
 
 void DepthwiseConv::backward_data(const float* dy, float* dx) const {

@@ -14,8 +14,8 @@ class DepthwiseConv {
 
   /// w {c, kh, kw, 1} -> {kh, kw, c}.
   void pack(const float* w);
-  /// Rows [row_begin, row_end) of y, clamped to [lo, hi].
-  void forward(const float* x, const float* b, float* y, float lo, float hi, int row_begin, int row_end) const;
+  /// One image; y is overwritten.
+  void forward(const float* x, const float* b, float* y, const simd::Epilogue& epilogue) const;
   /// dx += gradient.
   void backward_data(const float* dy, float* dx) const;
   /// dw {c, kh, kw, 1} = the gradient summed over `images` images.

@@ -67,7 +67,7 @@ void reorder(const memory& from, const memory& to) {
 /// A primitive and what has to be known to call it.
 struct Prepared {
   dnnl::primitive primitive;
-  memory::desc src, weights, bias, dst, scratchpad;
+  memory::desc src, weights, dst, scratchpad;
 
   template <class Descriptor>
   explicit Prepared(const Descriptor& pd) : primitive(pd), scratchpad(pd.scratchpad_desc()) {}
@@ -83,7 +83,7 @@ struct Prepared {
 struct OnednnConv::Impl {
   ConvGeometry g;
   std::optional<Prepared> forward, backward_data;
-  AlignedVector<float> forward_weights, backward_weights_packed;
+  AlignedVector<float> forward_weights, backward_weights_packed, no_bias;
   std::map<int, Prepared> backward_weights;
 
   Dims source(int n) const { return {n, g.ic, g.ih, g.iw}; }
@@ -98,15 +98,12 @@ struct OnednnConv::Impl {
   Dims pads_before() const { return {g.pad_top, g.pad_left}; }
   Dims pads_after() const { return {g.pad_bottom, g.pad_right}; }
 
-  auto forward_descriptor(int n, bool has_bias) const {
+  /// With a bias, always: a network's layer would otherwise need two primitives that might round differently.
+  auto forward_descriptor(int n) const {
     using Forward = dnnl::convolution_forward;
-    constexpr auto kind = dnnl::prop_kind::forward_training;
-    constexpr auto algorithm = dnnl::algorithm::convolution_direct;
-    const auto src = plain(source(n), Tag::nhwc), dst = plain(target(n), Tag::nhwc);
-    const Forward::desc desc = has_bias ? Forward::desc(kind, algorithm, src, any(kernel()), plain({g.oc}, Tag::x), dst,
-                                                        strides(), dilates(), pads_before(), pads_after())
-                                        : Forward::desc(kind, algorithm, src, any(kernel()), dst, strides(), dilates(),
-                                                        pads_before(), pads_after());
+    const Forward::desc desc(dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
+                             plain(source(n), Tag::nhwc), any(kernel()), plain({g.oc}, Tag::x),
+                             plain(target(n), Tag::nhwc), strides(), dilates(), pads_before(), pads_after());
     return Forward::primitive_desc(desc, attributes(), cpu());
   }
 
@@ -127,27 +124,26 @@ bool OnednnConv::supports(const ConvGeometry& g) {
   return rest_h >= 0 && rest_w >= 0 && rest_h / g.stride_h + 1 == g.oh && rest_w / g.stride_w + 1 == g.ow;
 }
 
-void OnednnConv::pack_forward(const float* w, bool has_bias) {
+void OnednnConv::pack_forward(const float* w) {
   stream();
-  if (!impl_->forward || static_cast<bool>(impl_->forward->bias) != has_bias) {
-    const auto pd = impl_->forward_descriptor(1, has_bias);
+  if (!impl_->forward) {
+    const auto pd = impl_->forward_descriptor(1);
     impl_->forward.emplace(pd);
     impl_->forward->src = pd.src_desc();
     impl_->forward->weights = pd.weights_desc();
     impl_->forward->dst = pd.dst_desc();
-    if (has_bias) impl_->forward->bias = pd.bias_desc();
     impl_->forward_weights.resize(pd.weights_desc().get_size() / sizeof(float));
+    impl_->no_bias.assign(static_cast<std::size_t>(impl_->g.oc), 0.0F);
   }
   reorder(impl_->plain_kernel(w), wrap(impl_->forward->weights, impl_->forward_weights.data()));
 }
 
 void OnednnConv::forward(const float* x, const float* b, float* y) const {
   const Prepared& p = *impl_->forward;
-  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p.src, x)},
-                                            {DNNL_ARG_WEIGHTS, wrap(p.weights, impl_->forward_weights.data())},
-                                            {DNNL_ARG_DST, wrap(p.dst, y)}};
-  if (b != nullptr) arguments.emplace(DNNL_ARG_BIAS, wrap(p.bias, b));
-  p.run(std::move(arguments));
+  p.run({{DNNL_ARG_SRC, wrap(p.src, x)},
+         {DNNL_ARG_WEIGHTS, wrap(p.weights, impl_->forward_weights.data())},
+         {DNNL_ARG_BIAS, wrap(plain({impl_->g.oc}, Tag::x), b != nullptr ? b : impl_->no_bias.data())},
+         {DNNL_ARG_DST, wrap(p.dst, y)}});
 }
 
 void OnednnConv::pack_backward_data(const float* w) {
@@ -157,7 +153,7 @@ void OnednnConv::pack_backward_data(const float* w) {
     const auto src = plain(impl_->source(1), Tag::nhwc), dst = plain(impl_->target(1), Tag::nhwc);
     const Backward::desc desc(dnnl::algorithm::convolution_direct, src, any(impl_->kernel()), dst, impl_->strides(),
                               impl_->dilates(), impl_->pads_before(), impl_->pads_after());
-    const Backward::primitive_desc pd(desc, attributes(), cpu(), impl_->forward_descriptor(1, false));
+    const Backward::primitive_desc pd(desc, attributes(), cpu(), impl_->forward_descriptor(1));
     impl_->backward_data.emplace(pd);
     impl_->backward_data->src = pd.diff_src_desc();
     impl_->backward_data->weights = pd.weights_desc();
@@ -184,7 +180,7 @@ void OnednnConv::prepare_backward_weights(int images) {
   const auto src = plain(impl_->source(images), Tag::nhwc), dst = plain(impl_->target(images), Tag::nhwc);
   const Backward::desc desc(dnnl::algorithm::convolution_direct, src, any(impl_->kernel()), dst, impl_->strides(),
                             impl_->dilates(), impl_->pads_before(), impl_->pads_after());
-  const Backward::primitive_desc pd(desc, attributes(), cpu(), impl_->forward_descriptor(images, false));
+  const Backward::primitive_desc pd(desc, attributes(), cpu(), impl_->forward_descriptor(images));
   Prepared prepared(pd);
   prepared.src = pd.src_desc();
   prepared.weights = pd.diff_weights_desc();

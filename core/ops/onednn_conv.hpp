@@ -19,8 +19,8 @@ class OnednnConv {
   /// Whether oneDNN takes the geometry: its output extents must be the ones that the pads imply.
   static bool supports(const ConvGeometry& g);
 
-  void pack_forward(const float* w, bool has_bias);
-  /// y is overwritten.
+  void pack_forward(const float* w);
+  /// y is overwritten; b may be null.
   void forward(const float* x, const float* b, float* y) const;
 
   void pack_backward_data(const float* w);

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "core/ops/simd/epilogue.hpp"
+
 namespace binade::simd {
 
 /// y[oy, ox, c] = b[c] + sum_{i,j} x[oy * stride_h - pad_top + i * dilation_h, ..., c] * w[i, j, c]; x is {ih, iw,
@@ -14,13 +16,13 @@ struct DepthwiseShape {
   int kh, kw, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
 };
 
-/// Rows [row_begin, row_end) of y, then clamped to [lo, hi]. b may be null.
+/// Rows [row_begin, row_end) of y, finished by the epilogue. b may be null.
 struct DepthwiseForward {
   const float* x;
   const float* w;
   const float* b;
   float* y;
-  float lo, hi;
+  Epilogue epilogue;
   int row_begin, row_end;
 };
 

@@ -1,7 +1,6 @@
 // The depthwise kernels, written once for a vector type V and compiled once per instruction set.
 //
-// V has: Reg, width, load(p), load(p, n), store(p, r), store(p, n, r), set(f), fma(a, b, c) = a * b + c, clamp(r, lo,
-// hi), where n < width reads or writes only the first n lanes. All functions here are local to the including file.
+// V is one of vector_*.hpp. All functions here are local to the including file.
 #pragma once
 
 #include "core/ops/simd/depthwise.hpp"
@@ -30,17 +29,6 @@ inline Range inside(int offset, int stride, int extent, int count) {
   return {begin, max_of(begin, min_of(count, ceil_div(extent - offset, stride)))};
 }
 
-template <class V, bool kPart>
-inline typename V::Reg load(const float* p, int n) {
-  if constexpr (kPart) return V::load(p, n);
-  return V::load(p);
-}
-template <class V, bool kPart>
-inline void store(float* p, int n, typename V::Reg r) {
-  if constexpr (kPart) return V::store(p, n, r);
-  V::store(p, r);
-}
-
 /// Calls full<vectors>(c) for blocks of channels, widest first, and part(c, n) for what is left of a vector.
 template <class V, class Full, class Part>
 inline void for_each_block(int channels, Full&& full, Part&& part) {
@@ -59,9 +47,9 @@ struct Window {
 template <class V, int kVectors, bool kPart>
 inline void forward_pixel(const DepthwiseShape& s, const DepthwiseForward& f, int oy, int ox, Window taps, int c,
                           int n) {
-  typename V::Reg acc[kVectors];
+  typename V::Reg acc[1][kVectors];
   for (int v = 0; v < kVectors; ++v) {
-    acc[v] = f.b != nullptr ? load<V, kPart>(f.b + c + v * V::width, n) : V::set(0);
+    acc[0][v] = f.b != nullptr ? load<V, kPart>(f.b + c + v * V::width, n) : V::set(0);
   }
   for (int i = taps.rows.begin; i < taps.rows.end; ++i) {
     const int iy = oy * s.stride_h - s.pad_top + i * s.dilation_h;
@@ -70,13 +58,12 @@ inline void forward_pixel(const DepthwiseShape& s, const DepthwiseForward& f, in
       const float* x = f.x + (std::int64_t{iy} * s.iw + ix) * s.channels + c;
       const float* w = f.w + (i * s.kw + j) * s.channels + c;
       for (int v = 0; v < kVectors; ++v) {
-        acc[v] = V::fma(load<V, kPart>(x + v * V::width, n), load<V, kPart>(w + v * V::width, n), acc[v]);
+        acc[0][v] = V::fma(load<V, kPart>(x + v * V::width, n), load<V, kPart>(w + v * V::width, n), acc[0][v]);
       }
     }
   }
-  float* y = f.y + (std::int64_t{oy} * s.ow + ox) * s.channels + c;
-  const typename V::Reg lo = V::set(f.lo), hi = V::set(f.hi);
-  for (int v = 0; v < kVectors; ++v) store<V, kPart>(y + v * V::width, n, V::clamp(acc[v], lo, hi));
+  const std::int64_t offset = (std::int64_t{oy} * s.ow + ox) * s.channels + c;
+  finish<V, 1, kVectors, kPart>(acc, f.epilogue, f.y, offset, s.channels, n);
 }
 
 template <class V>
@@ -92,10 +79,10 @@ inline void forward_pixels(const DepthwiseShape& s, const DepthwiseForward& f, i
 /// kPixels neighbours of a row whose windows have all columns inside: each column is loaded once for all of them.
 template <class V, int kKernel, int kStride, int kPixels, bool kPart>
 inline void forward_tile(const DepthwiseShape& s, const DepthwiseForward& f, int oy, int ox, Range rows, int c, int n) {
-  typename V::Reg acc[kPixels];
+  typename V::Reg acc[kPixels][1];
   const typename V::Reg start = f.b != nullptr ? load<V, kPart>(f.b + c, n) : V::set(0);
 #pragma GCC unroll 16
-  for (int p = 0; p < kPixels; ++p) acc[p] = start;
+  for (int p = 0; p < kPixels; ++p) acc[p][0] = start;
   const int ix = ox * kStride - s.pad_left;
   for (int i = rows.begin; i < rows.end; ++i) {
     const int iy = oy * s.stride_h - s.pad_top + i * s.dilation_h;
@@ -111,15 +98,13 @@ inline void forward_tile(const DepthwiseShape& s, const DepthwiseForward& f, int
       for (int j = kKernel - 1; j >= 0; --j) {
         const int from = column - j;
         if (from >= 0 && from % kStride == 0 && from / kStride < kPixels) {
-          acc[from / kStride] = V::fma(value, kernel[j], acc[from / kStride]);
+          acc[from / kStride][0] = V::fma(value, kernel[j], acc[from / kStride][0]);
         }
       }
     }
   }
-  float* y = f.y + (std::int64_t{oy} * s.ow + ox) * s.channels + c;
-  const typename V::Reg lo = V::set(f.lo), hi = V::set(f.hi);
-#pragma GCC unroll 16
-  for (int p = 0; p < kPixels; ++p) store<V, kPart>(y + std::int64_t{p} * s.channels, n, V::clamp(acc[p], lo, hi));
+  const std::int64_t offset = (std::int64_t{oy} * s.ow + ox) * s.channels + c;
+  finish<V, kPixels, 1, kPart>(acc, f.epilogue, f.y, offset, s.channels, n);
 }
 
 template <class V, int kKernel, int kStride, int kPixels>

@@ -1,0 +1,111 @@
+// Times a network of the zoo on random weights: `bench_float_inference MODEL SCHEME BATCH THREADS [SECONDS]`.
+//
+// SCHEME is float (batch norm folded), float-bn (as built), fakequant (folded, every weight and activation on a grid),
+// double, or step (a training step without the optimiser). Prints "NAME SCHEME bN Tthread: X ms", the median.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/base/random.hpp"
+#include "core/graph/executor.hpp"
+#include "core/models/models.hpp"
+#include "core/passes/fold_batch_norm.hpp"
+#include "core/passes/quantizers.hpp"
+
+namespace {
+
+using namespace binade;
+
+double now_ms() {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Every activation and weight at 8 bits. The grids are what a few typical ranges would give; time does not depend on
+/// them.
+Graph quantized(const Graph& graph) {
+  SpecMap specs;
+  for (const ValueId id : quantized_values(graph)) specs[graph.name(id)] = {.frac = 4, .bits = 8, .is_signed = true};
+  for (const ValueId id : quantized_weights(graph)) specs[graph.name(id)] = {.frac = 7, .bits = 8, .is_signed = true};
+  return insert_quantizers(graph, specs, {});
+}
+
+/// Calls `body` for at least `seconds` and five times; the median of all calls but two at first.
+template <class Body>
+double median_ms(double seconds, Body&& body) {
+  body();
+  body();
+  std::vector<double> times;
+  const double start = now_ms();
+  while (now_ms() - start < 1000 * seconds || times.size() < 5) {
+    const double before = now_ms();
+    body();
+    times.push_back(now_ms() - before);
+  }
+  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
+  return times[times.size() / 2];
+}
+
+template <class T>
+double infer_ms(const Graph& graph, const Tensor<float>& images, double seconds) {
+  Executor<T> executor(graph);
+  return median_ms(seconds, [&] { executor.forward(images.view()); });
+}
+
+double step_ms(const Graph& graph, const Tensor<float>& images, double seconds) {
+  Executor<float> executor(graph, {.mode = Mode::training});
+  std::vector<float> gradient;
+  return median_ms(seconds, [&] {
+    const View<const float> y = executor.forward(images.view());
+    gradient.assign(y.span().size(), 1e-3F);
+    executor.backward({gradient.data(), y.shape});
+  });
+}
+
+int run(int argc, char** argv) {
+  if (argc < 5) throw UsageError("usage: bench_float_inference MODEL SCHEME BATCH THREADS [SECONDS]");
+  const std::string scheme = argv[2];
+  const int batch = std::atoi(argv[3]), threads = std::atoi(argv[4]);
+  const double seconds = argc > 5 ? std::atof(argv[5]) : 2;
+  if (batch < 1 || threads < 1) throw UsageError("BATCH and THREADS must be at least 1");
+  set_thread_count(threads);
+  const Graph built = build_graph(find_model(argv[1]));
+  Tensor<float> images(built.shape(built.inputs()[0]).with_batch(batch));
+  Random random(1);
+  for (float& x : images.span()) x = static_cast<float>(random.uniform(-2, 2));
+  double ms = 0;
+  if (scheme == "float") {
+    ms = infer_ms<float>(fold_batch_norm(built), images, seconds);
+  } else if (scheme == "float-bn") {
+    ms = infer_ms<float>(built, images, seconds);
+  } else if (scheme == "fakequant") {
+    ms = infer_ms<float>(quantized(fold_batch_norm(built)), images, seconds);
+  } else if (scheme == "double") {
+    ms = infer_ms<double>(fold_batch_norm(built), images, seconds);
+  } else if (scheme == "step") {
+    ms = step_ms(built, images, seconds);
+  } else {
+    throw UsageError("unknown scheme '" + scheme + "'; known: float, float-bn, fakequant, double, step");
+  }
+  std::printf("%s %s b%d %dthread: %.3f ms\n", argv[1], scheme.c_str(), batch, threads, ms);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const UsageError& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 70;
+  }
+}

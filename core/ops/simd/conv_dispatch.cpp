@@ -1,0 +1,37 @@
+// Chooses the convolution kernels for this CPU.
+#include "core/base/cpu.hpp"
+#include "core/ops/simd/depthwise.hpp"
+#include "core/ops/simd/pointwise.hpp"
+
+namespace binade::simd {
+namespace {
+
+template <class Kernels>
+const Kernels& choose(const Kernels& avx512, const Kernels& avx2, const Kernels& portable) {
+  switch (active_isa()) {
+    case Isa::avx512: return avx512;
+    case Isa::avx2: return avx2;
+    case Isa::portable: break;
+  }
+  return portable;
+}
+
+}  // namespace
+
+#if defined(__x86_64__)
+const DepthwiseKernels& depthwise() {
+  return choose(depthwise_avx512, depthwise_avx2, depthwise_portable);
+}
+const PointwiseKernels& pointwise() {
+  return choose(pointwise_avx512, pointwise_avx2, pointwise_portable);
+}
+#else
+const DepthwiseKernels& depthwise() {
+  return depthwise_portable;
+}
+const PointwiseKernels& pointwise() {
+  return pointwise_portable;
+}
+#endif
+
+}  // namespace binade::simd
