@@ -41,14 +41,14 @@ constexpr std::int64_t saturate(std::int64_t v, int bits, bool is_signed) {
 }
 
 /// v * 2^-shift, rounded. `shift` <= 0 shifts left, exactly; the caller guarantees that the result fits in 64 bits.
-/// For shift >= 63 every int32 product rounds as its sign demands.
 /// @math half_up: floor(v / 2^s + 1/2); half_away: sign(v) * floor(|v| / 2^s + 1/2); half_even: ties to the even code
 constexpr std::int64_t round_shift(std::int64_t v, int shift, Rounding rounding = Rounding::half_up) {
-  if (shift <= 0) return static_cast<std::int64_t>(static_cast<std::uint64_t>(v) << -shift);
-  if (shift > 62) shift = 62;
+  if (shift <= 0) return shift <= -64 ? 0 : static_cast<std::int64_t>(static_cast<std::uint64_t>(v) << -shift);
+  if (shift > 64) return 0;                                                            // |v / 2^s| < 1/2
+  if (shift == 64) return v == INT64_MIN && rounding == Rounding::half_away ? -1 : 0;  // only -2^63 / 2^64 is a tie
   const std::int64_t floor = v >> shift;
-  const std::int64_t rest = v - static_cast<std::int64_t>(static_cast<std::uint64_t>(floor) << shift);
-  const std::int64_t half = std::int64_t{1} << (shift - 1);
+  const std::uint64_t rest = static_cast<std::uint64_t>(v) & ((std::uint64_t{1} << shift) - 1);
+  const std::uint64_t half = std::uint64_t{1} << (shift - 1);
   if (rest != half) return floor + (rest > half ? 1 : 0);
   switch (rounding) {
     case Rounding::half_up: return floor + 1;
@@ -58,18 +58,19 @@ constexpr std::int64_t round_shift(std::int64_t v, int shift, Rounding rounding 
   return floor;
 }
 
-/// Rounds a real to an integer, held in a floating type; exact for every finite input.
+/// Rounds a real to an integer, held in a floating type; exact for every finite input, and never negative zero.
 template <class T>
 inline T round_real(T x, Rounding rounding) {
-  const T floor = std::floor(x);
-  const T rest = x - floor;  // exact: 0 <= rest < 1
-  if (rest != T(0.5)) return rest > T(0.5) ? floor + 1 : floor;
+  const T whole = std::trunc(x);
+  const T rest = std::abs(x - whole);  // exact; the distance to floor(x) is not, for x just below zero
+  const T away = whole + (x < 0 ? T(-1) : T(1));
+  if (rest != T(0.5)) return (rest > T(0.5) ? away : whole) + T(0);
   switch (rounding) {
-    case Rounding::half_up: return floor + 1;
-    case Rounding::half_away: return x >= 0 ? floor + 1 : floor;
-    case Rounding::half_even: return std::fmod(floor, T(2)) == 0 ? floor : floor + 1;
+    case Rounding::half_up: return (x > 0 ? away : whole) + T(0);
+    case Rounding::half_away: return away;
+    case Rounding::half_even: return (std::fmod(whole, T(2)) == 0 ? whole : away) + T(0);
   }
-  return floor;
+  return whole;
 }
 
 /// The saturated code of a real. A NaN violates the contract: values are checked where they enter.
@@ -85,9 +86,12 @@ inline double dequantize(std::int64_t code, QuantSpec spec) {
   return std::ldexp(static_cast<double>(code), -spec.frac);
 }
 
-/// The real that a real becomes on the grid: dequantize(quantize(x)).
+/// The real that a real becomes on the grid: dequantize(quantize(x)), rounded to T where codes are wider than T's.
 template <class T>
 inline T fake_quantize(T x, QuantSpec spec, Rounding rounding) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (spec.bits > 24) return static_cast<T>(fake_quantize(static_cast<double>(x), spec, rounding));
+  }
   const T scaled = round_real(std::ldexp(x, spec.frac), rounding);
   const T lo = static_cast<T>(spec.min_code()), hi = static_cast<T>(spec.max_code());
   return std::ldexp(scaled < lo ? lo : (scaled > hi ? hi : scaled), -spec.frac);
@@ -105,6 +109,7 @@ inline constexpr double kMinClip = 1.0 / 65536;
 
 /// The grid whose range is [-2^k, 2^k) or [0, 2^k) with the smallest 2^k >= clip [ti-semantics 1.2].
 inline QuantSpec spec_for_clip(double clip, int bits, bool is_signed) {
+  require(std::isfinite(clip) && clip < 0x1p100, "spec_for_clip: the clip is not a finite number of sensible size");
   const int k = ceil_log2(clip > kMinClip ? clip : kMinClip);
   return {static_cast<std::int8_t>(bits - (is_signed ? 1 : 0) - k), static_cast<std::uint8_t>(bits), is_signed};
 }

@@ -66,9 +66,9 @@ void BatchNorm::forward(const Forward<T>& f) const {
       throw DataError("BatchNorm: one value per channel has no variance to train with; use a larger batch");
     }
     batch_moments(f.in[0], mean, variance);
-    if (f.updated.size() > 4 && f.updated[3] && f.updated[4]) {
+    if (f.updated.size() == 2) {  // the running mean and variance
       for (std::size_t i = 0; i < c; ++i) {
-        T &m = f.updated[3].data[i], &v = f.updated[4].data[i];
+        T &m = f.updated[0].data[i], &v = f.updated[1].data[i];
         m = static_cast<T>((1 - momentum) * static_cast<double>(m) + momentum * mean[i]);
         v = static_cast<T>((1 - momentum) * static_cast<double>(v) + momentum * variance[i] * pixels / (pixels - 1));
       }

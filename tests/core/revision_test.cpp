@@ -6,7 +6,9 @@
 namespace binade {
 namespace {
 
-TEST(Revision, IsNeverEmpty) { EXPECT_FALSE(revision().empty()); }
+TEST(Revision, IsNeverEmpty) {
+  EXPECT_FALSE(revision().empty());
+}
 
 }  // namespace
 }  // namespace binade

@@ -1,0 +1,351 @@
+// Every op but convolutions through the harness: fixed cases at the edges of the contract, then fuzzed shapes.
+#include <gtest/gtest.h>
+
+#include "core/base/error.hpp"
+#include "tests/harness/check_op.hpp"
+
+namespace binade {
+namespace {
+
+using harness::between;
+using harness::check_op;
+using harness::CheckOptions;
+using harness::distinct;
+using harness::expect_refused;
+using harness::fuzz;
+using harness::labels;
+using harness::uniform;
+
+constexpr Shape kLarge{2, 61, 67, 11};  // some 90,000 elements: several chunks, and no extent divides a vector
+
+Shape random_shape(Random& random, int largest_extent = 7) {
+  return {between(random, 1, 3), between(random, 1, largest_extent), between(random, 1, largest_extent),
+          between(random, 1, 37)};
+}
+
+/// The elementwise ops of one input, with the places where their derivative jumps.
+void check_elementwise(const Op& op, std::vector<double> kinks, double reach = 2) {
+  CheckOptions options{.fill = {uniform(-reach, reach, std::move(kinks))}};
+  check_op(op, {kLarge}, options);
+  check_op(op, {{1, 1, 1, 1}}, options);
+  fuzz(8, [&](std::uint64_t seed, Random& random) {
+    options.seed = seed;
+    check_op(op, {random_shape(random)}, options);
+  });
+  options.mode = Mode::inference;
+  check_op(op, {{1, 5, 3, 19}}, options);
+  expect_refused(op, {{1, 2, 2, 3}, {1, 2, 2, 3}}, "2 inputs given, 1 wanted");
+}
+
+TEST(Ops, relu) {
+  check_elementwise(Relu{}, {0});
+}
+TEST(Ops, clip) {
+  check_elementwise(Clip{}, {0, 6}, 9);
+  check_elementwise(Clip{.lo = -1.5, .hi = 0.25}, {-1.5, 0.25});
+  expect_refused(Clip{.lo = 1, .hi = 0}, {{1, 1, 1, 1}}, "lower limit");
+}
+TEST(Ops, leaky_relu) {
+  check_elementwise(LeakyRelu{.slope = 0.125}, {0});
+}
+TEST(Ops, sigmoid) {
+  check_elementwise(Sigmoid{}, {}, 6);
+}
+TEST(Ops, hard_sigmoid) {
+  check_elementwise(HardSigmoid{}, {-3, 3}, 5);
+  check_elementwise(HardSigmoid{.alpha = 0.25, .beta = 0.5}, {-2, 2}, 4);
+}
+TEST(Ops, hard_swish) {
+  check_elementwise(HardSwish{}, {-3, 3}, 5);
+}
+
+TEST(Ops, sigmoid_at_extremes) {
+  const Tensor<float> x({1, 1, 1, 4}, std::vector<float>{-1000, 1000, -88.5f, 0});
+  Tensor<float> y({1, 1, 1, 4});
+  OpState state;
+  const View<const float> in = x.view();
+  Sigmoid{}.forward(Forward<float>{.in = {&in, 1}, .out = y.view(), .state = state});
+  EXPECT_EQ(y[0], 0);
+  EXPECT_EQ(y[1], 1);
+  EXPECT_GE(y[2], 0);
+  EXPECT_EQ(y[3], 0.5f);
+}
+
+TEST(Ops, prelu) {
+  CheckOptions options{.fill = {uniform(-2, 2, {0})}};
+  check_op(PRelu{}, {kLarge, {1, 1, 1, 11}}, options);
+  check_op(PRelu{}, {kLarge, {1, 1, 1, 1}}, options);
+  fuzz(10, [&](std::uint64_t seed, Random& random) {
+    options.seed = seed;
+    const Shape s = random_shape(random);
+    check_op(PRelu{}, {s, channel_shape(random.below(2) == 0 ? 1 : s.c)}, options);
+  });
+  expect_refused(PRelu{}, {{1, 2, 2, 3}, {1, 1, 1, 2}}, "slope");
+}
+
+TEST(Ops, softmax) {
+  check_op(Softmax{}, {kLarge});
+  check_op(Softmax{}, {{3, 1, 1, 1000}}, {.fill = {uniform(-30, 30)}});
+  check_op(Softmax{}, {{2, 1, 1, 1}});
+  fuzz(10, [&](std::uint64_t seed, Random& random) { check_op(Softmax{}, {random_shape(random)}, {.seed = seed}); });
+}
+
+TEST(Ops, add_and_mul) {
+  for (const Op& op : {Op{Add{}}, Op{Mul{}}}) {
+    check_op(op, {kLarge, kLarge});
+    check_op(op, {kLarge, {1, 1, 1, 11}});
+    check_op(op, {{2, 1, 1, 11}, kLarge});
+    check_op(op, {kLarge, {2, 61, 67, 1}});
+    check_op(op, {kLarge, {1, 1, 1, 1}});
+    check_op(op, {{2, 1, 5, 1}, {1, 4, 1, 3}});
+    fuzz(20, [&](std::uint64_t seed, Random& random) {
+      const Shape out = random_shape(random);
+      Shape a = out, b = out;
+      for (int Shape::*axis : {&Shape::n, &Shape::h, &Shape::w, &Shape::c}) {
+        const auto choice = random.below(3);
+        if (choice == 1) a.*axis = 1;
+        if (choice == 2) b.*axis = 1;
+      }
+      check_op(op, {a, b}, {.seed = seed});
+    });
+    expect_refused(op, {{1, 2, 2, 3}, {1, 2, 2, 2}}, "1x2x2x3 and 1x2x2x2");
+    expect_refused(op, {{1, 2, 2, 3}}, "1 inputs given, 2 wanted");
+  }
+}
+
+TEST(Ops, concat) {
+  check_op(Concat{}, {kLarge, {2, 61, 67, 3}, {2, 61, 67, 16}});
+  fuzz(10, [&](std::uint64_t seed, Random& random) {
+    std::vector<Shape> in(static_cast<std::size_t>(between(random, 2, 5)), random_shape(random));
+    for (Shape& s : in) s.c = between(random, 1, 20);
+    check_op(Concat{}, in, {.seed = seed});
+  });
+  expect_refused(Concat{}, {{1, 2, 2, 3}, {1, 2, 3, 3}}, "input 1 has shape 1x2x3x3");
+  expect_refused(Concat{}, {{1, 2, 2, 3}}, "2 or more wanted");
+}
+
+TEST(Ops, slice) {
+  check_op(Slice{.axis = 3, .begin = 2, .end = 9, .step = 3}, {kLarge});
+  fuzz(20, [&](std::uint64_t seed, Random& random) {
+    const Shape s = random_shape(random);
+    const int axis = between(random, 1, 3), extent = axis == 1 ? s.h : axis == 2 ? s.w : s.c;
+    const int begin = between(random, 0, extent - 1), end = between(random, begin + 1, extent);
+    check_op(Slice{.axis = axis, .begin = begin, .end = end, .step = between(random, 1, 3)}, {s}, {.seed = seed});
+  });
+  expect_refused(Slice{.axis = 0}, {{1, 2, 2, 3}}, "axis is 0");
+  expect_refused(Slice{.axis = 1, .begin = 0, .end = 3}, {{1, 2, 2, 3}}, "does not fit axis 1");
+  expect_refused(Slice{.axis = 1, .begin = 1, .end = 1}, {{1, 2, 2, 3}}, "does not fit");
+  expect_refused(Slice{.axis = 1, .begin = 0, .end = 1, .step = 0}, {{1, 2, 2, 3}}, "step >= 1");
+}
+
+TEST(Ops, pad) {
+  check_op(Pad{.top = 1, .left = 2, .bottom = 3, .right = 4, .channels_before = 5, .channels_after = 6, .value = -0.5},
+           {kLarge});
+  fuzz(10, [&](std::uint64_t seed, Random& random) {
+    const auto amount = [&] { return between(random, 0, 3); };
+    const Pad op{amount(), amount(), amount(), amount(), amount(), amount(), random.uniform()};
+    // the reference keeps the value in double
+    check_op(op, {random_shape(random)}, {.seed = seed});
+  });
+  expect_refused(Pad{.top = -1}, {{1, 2, 2, 3}}, "Pad(top=-1)");
+}
+
+template <class P>
+P random_pool(Random& random) {
+  P op;
+  op.kernel_h = between(random, 1, 4);
+  op.kernel_w = between(random, 1, 4);
+  op.stride_h = between(random, 1, 3);
+  op.stride_w = between(random, 1, 3);
+  op.pad_top = between(random, 0, op.kernel_h - 1);
+  op.pad_bottom = between(random, 0, op.kernel_h - 1);
+  op.pad_left = between(random, 0, op.kernel_w - 1);
+  op.pad_right = between(random, 0, op.kernel_w - 1);
+  op.ceil_mode = random.below(2) == 1;
+  return op;
+}
+
+template <class P>
+void check_pool(P large) {
+  check_op(large, {kLarge}, {.fill = {distinct()}});
+  fuzz(40, [&](std::uint64_t seed, Random& random) {
+    P op = random_pool<P>(random);
+    if constexpr (requires { op.count_include_pad; }) op.count_include_pad = random.below(2) == 1;
+    Shape s = random_shape(random, 9);
+    s.h = std::max(s.h, op.kernel_h);
+    s.w = std::max(s.w, op.kernel_w);
+    check_op(op, {s}, {.seed = seed, .fill = {distinct()}});
+  });
+  expect_refused(P{.kernel_h = 5}, {{1, 4, 4, 3}}, "larger than the padded image of shape 1x4x4x3");
+  expect_refused(P{.pad_left = 2}, {{1, 4, 4, 3}}, "less than the kernel");
+  expect_refused(P{.stride_w = 0}, {{1, 4, 4, 3}}, "at least 1");
+}
+
+TEST(Ops, max_pool) {
+  check_pool(MaxPool{.kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_right = 1});
+}
+TEST(Ops, avg_pool) {
+  check_pool(AvgPool{.kernel_h = 3, .kernel_w = 2, .pad_top = 1, .count_include_pad = true});
+}
+
+TEST(Ops, max_pool_gives_the_gradient_to_the_first_maximum) {
+  const Tensor<float> x({1, 2, 2, 1}, std::vector<float>{1, 3, 3, 3}), y({1, 1, 1, 1}, 3.0f), dy({1, 1, 1, 1}, 2.0f);
+  Tensor<float> dx({1, 2, 2, 1}, 10.0f);
+  OpState state;
+  const View<const float> in = x.view();
+  const View<float> din = dx.view();
+  MaxPool{}.backward(
+      Backward<float>{.in = {&in, 1}, .out = y.view(), .dout = dy.view(), .din = {&din, 1}, .state = state});
+  EXPECT_EQ(dx, Tensor<float>({1, 2, 2, 1}, std::vector<float>{10, 12, 10, 10}));
+}
+
+TEST(Ops, global_avg_pool) {
+  check_op(GlobalAvgPool{}, {kLarge});
+  check_op(GlobalAvgPool{}, {{3, 7, 7, 160}});
+  fuzz(10,
+       [&](std::uint64_t seed, Random& random) { check_op(GlobalAvgPool{}, {random_shape(random)}, {.seed = seed}); });
+}
+
+TEST(Ops, resize) {
+  for (const auto interpolation : {Interpolation::nearest, Interpolation::bilinear}) {
+    for (const auto coordinates : {Coordinates::half_pixel, Coordinates::align_corners, Coordinates::asymmetric}) {
+      const auto op = [&](int h, int w) { return Resize{h, w, interpolation, coordinates}; };
+      check_op(op(50, 90), {{1, 33, 29, 13}}, {.float_tolerance = 5e-6});
+      check_op(op(1, 1), {{2, 5, 4, 3}});
+      check_op(op(6, 8), {{1, 1, 1, 3}});
+      fuzz(10, [&](std::uint64_t seed, Random& random) {
+        check_op(op(between(random, 1, 14), between(random, 1, 14)), {random_shape(random)}, {.seed = seed});
+      });
+    }
+  }
+  expect_refused(Resize{.height = 0, .width = 4}, {{1, 2, 2, 3}}, "0x4");
+}
+
+TEST(Ops, reshape) {
+  check_op(Reshape{}, {kLarge});
+  check_op(Reshape{.h = 4, .w = 3, .c = 2}, {{2, 2, 2, 6}});
+  check_op(Reshape{.h = 2, .w = 3}, {{2, 2, 2, 6}});
+  expect_refused(Reshape{.h = 5, .w = 1}, {{2, 2, 2, 6}}, "24 elements per image");
+  expect_refused(Reshape{.h = 1, .w = 1, .c = 23}, {{2, 2, 2, 6}}, "1x1x23");
+}
+
+TEST(Ops, dropout) {
+  check_op(Dropout{.probability = 0.3}, {kLarge});
+  check_op(Dropout{.probability = 0}, {{2, 3, 4, 5}});
+  check_op(Dropout{.probability = 0.5}, {{2, 3, 4, 5}}, {.mode = Mode::inference});
+  fuzz(5, [&](std::uint64_t seed, Random& random) {
+    check_op(Dropout{.probability = random.uniform(0, 0.9)}, {random_shape(random)}, {.seed = seed});
+  });
+  expect_refused(Dropout{.probability = 1}, {{1, 1, 1, 1}}, "probability < 1");
+}
+
+TEST(Ops, batch_norm) {
+  CheckOptions options{.fill = {nullptr, nullptr, nullptr, nullptr, uniform(0.25, 4)},
+                       .constant = {3, 4},
+                       .updated = {3, 4},
+                       .float_tolerance = 5e-6};
+  const auto shapes = [](Shape s) {
+    const Shape v = channel_shape(s.c);
+    return std::vector<Shape>{s, v, v, v, v};
+  };
+  check_op(BatchNorm{}, shapes(kLarge), options);
+  check_op(BatchNorm{.epsilon = 0.1}, shapes({2, 1, 1, 3}), options);
+  fuzz(10, [&](std::uint64_t seed, Random& random) {
+    options.seed = seed;
+    Shape s = random_shape(random);
+    s.h += 2;  // with two or three values the derivative bends too much for differences
+    options.mode = Mode::training;
+    check_op(BatchNorm{}, shapes(s), options);
+    options.mode = Mode::inference;
+    check_op(BatchNorm{.epsilon = 1e-3}, shapes(s), options);
+  });
+  expect_refused(BatchNorm{}, {{1, 2, 2, 3}, {1, 1, 1, 3}, {1, 1, 1, 3}, {1, 1, 1, 2}, {1, 1, 1, 3}}, "running mean");
+}
+
+TEST(Ops, batch_norm_updates_its_running_statistics) {
+  const Tensor<double> x({4, 1, 1, 1}, std::vector<double>{1, 2, 3, 6}), one({1, 1, 1, 1}, 1.0);
+  Tensor<double> mean({1, 1, 1, 1}, 10.0), variance({1, 1, 1, 1}, 20.0), y(x.shape());
+  OpState state;
+  const std::vector<View<const double>> in{x.view(), one.view(), one.view(), mean.view(), variance.view()};
+  const std::vector<View<double>> updated{mean.view(), variance.view()};
+  BatchNorm{.momentum = 0.25}.forward(
+      Forward<double>{.in = in, .out = y.view(), .state = state, .mode = Mode::training, .updated = updated});
+  EXPECT_DOUBLE_EQ(mean[0], 0.75 * 10 + 0.25 * 3);
+  EXPECT_DOUBLE_EQ(variance[0], 0.75 * 20 + 0.25 * 14.0 / 3);  // squared deviations 4 + 1 + 0 + 9, divided by n - 1
+}
+
+TEST(Ops, batch_norm_needs_two_values) {
+  const Tensor<float> x({1, 1, 1, 2}), v({1, 1, 1, 2}, 1.0f);
+  Tensor<float> y(x.shape());
+  OpState state;
+  const std::vector<View<const float>> in{x.view(), v.view(), v.view(), v.view(), v.view()};
+  EXPECT_THROW(BatchNorm{}.forward(Forward<float>{.in = in, .out = y.view(), .state = state, .mode = Mode::training}),
+               DataError);
+}
+
+TEST(Ops, layer_norm) {
+  CheckOptions options{.float_tolerance = 5e-6};
+  check_op(LayerNorm{.epsilon = 0.05}, {kLarge, {1, 1, 1, 11}, {1, 1, 1, 11}}, options);
+  fuzz(10, [&](std::uint64_t seed, Random& random) {
+    options.seed = seed;
+    Shape s = random_shape(random);
+    s.c += 4;
+    check_op(LayerNorm{.epsilon = 0.01}, {s, channel_shape(s.c), channel_shape(s.c)}, options);
+  });
+  expect_refused(LayerNorm{}, {{1, 2, 2, 3}, {1, 1, 1, 3}, {1, 1, 1, 4}}, "beta");
+}
+
+TEST(Ops, cross_entropy) {
+  CheckOptions options{.fill = {uniform(-4, 4), labels(11, 255)}, .constant = {1}};
+  for (const double smoothing : {0.0, 0.1}) {
+    check_op(CrossEntropy{.label_smoothing = smoothing}, {kLarge, {2, 61, 67, 1}}, options);
+  }
+  options.fill[1] = labels(5, -1);
+  fuzz(10, [&](std::uint64_t seed, Random& random) {
+    options.seed = seed;
+    Shape s = random_shape(random);
+    s.c = 5;
+    check_op(CrossEntropy{.ignore_label = -1, .label_smoothing = 0.2}, {s, {s.n, s.h, s.w, 1}}, options);
+  });
+  options.fill[1] = [](Tensor<double>& t, Random&) {
+    for (double& v : t.span()) v = 255;
+  };
+  check_op(CrossEntropy{}, {{2, 2, 2, 5}, {2, 2, 2, 1}}, options);  // nothing counts: loss and gradient are 0
+  expect_refused(CrossEntropy{}, {{1, 2, 2, 3}, {1, 2, 2, 3}}, "wanted 1x2x2x1");
+}
+
+TEST(Ops, cross_entropy_names_a_label_that_is_not_a_class) {
+  const Tensor<float> logits({2, 2, 2, 3});
+  for (const float bad : {3.0f, -1.0f, 0.5f, std::numeric_limits<float>::quiet_NaN()}) {
+    Tensor<float> label({2, 2, 2, 1});
+    label[5] = bad;
+    label[6] = 255;  // ignored
+    label[7] = bad;
+    Tensor<float> loss({1, 1, 1, 1});
+    OpState state;
+    const std::vector<View<const float>> in{logits.view(), label.view()};
+    try {
+      CrossEntropy{}.forward(Forward<float>{.in = in, .out = loss.view(), .state = state, .mode = Mode::training});
+      ADD_FAILURE() << "label " << bad << " was accepted";
+    } catch (const DataError& error) {
+      const std::string message = error.what();
+      EXPECT_NE(message.find("2 of 8 labels"), std::string::npos) << message;
+      EXPECT_NE(message.find("image 1, row 0, column 1"), std::string::npos) << message;
+    }
+  }
+}
+
+TEST(Ops, names_and_fields_are_printed) {
+  EXPECT_EQ(to_string(Op{Relu{}}), "Relu");
+  EXPECT_EQ(to_string(Op{Clip{}}), "Clip");
+  EXPECT_EQ(to_string(Op{Clip{.lo = -1}}), "Clip(lo=-1)");
+  EXPECT_EQ(to_string(Op{Conv2d{.stride_h = 2, .groups = 32}}), "Conv2d(stride_h=2, groups=32)");
+  EXPECT_EQ(to_string(Op{AvgPool{.ceil_mode = true}}), "AvgPool(ceil_mode=true)");
+  EXPECT_EQ(to_string(Op{Resize{.height = 2, .interpolation = Interpolation::nearest}}),
+            "Resize(height=2, interpolation=nearest)");
+  EXPECT_EQ(to_string(Op{FakeQuant{.spec = {5, 8, false}, .rounding = Rounding::half_even}}),
+            "FakeQuant(spec=u8.5, rounding=half_even)");
+}
+
+}  // namespace
+}  // namespace binade
