@@ -65,7 +65,7 @@ class TensorStats {
 
   std::int64_t count_ = 0;
   float min_ = 0, max_ = 0;
-  int exponent_ = -126;
+  int exponent_ = -100;  // low enough for any range; a histogram of zeros alone keeps it
   std::vector<std::int64_t> histogram_;
   std::vector<ChannelStats> channels_;
 };

@@ -90,7 +90,7 @@ double ChannelNoise::error(int c, double clip, double levels) const {
 std::vector<ChannelNoise> collect_noise(const Graph& graph, ImageSource& images, std::span<const ValueId> values,
                                         int image_count, int batch) {
   std::vector<int> slot(graph.values().size(), -1);
-  for (std::size_t i = 0; i < values.size(); ++i) slot[index_of(values[i])] = static_cast<int>(i);
+  for (std::size_t i = values.size(); i-- > 0;) slot[index_of(values[i])] = static_cast<int>(i);
   std::vector<ChannelNoise> tables(values.size());
   std::vector<std::mutex> mutexes(values.size());
   const Tap<float> tap = [&](ValueId id, View<const float> view, int) {
@@ -105,6 +105,10 @@ std::vector<ChannelNoise> collect_noise(const Graph& graph, ImageSource& images,
   const int count = std::min(image_count, images.count());
   for (int first = 0; first < count; first += batch) {
     executor.forward(images.images(first, std::min(batch, count - first)), tap);
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) {  // a value asked for twice was collected once
+    const auto first = static_cast<std::size_t>(slot[index_of(values[i])]);
+    if (first != i) tables[i] = tables[first];
   }
   return tables;
 }

@@ -12,7 +12,7 @@ namespace {
 
 /// `exponent_search` starts from the least square error and is refined by the pass of that name.
 std::string_view estimator_name(const std::string& name) {
-  return name == "exponent_search" ? "mse" : name;
+  return name == "exponent_search" ? std::string_view("mse") : name;
 }
 
 /// The lower median, as PyTorch's.
