@@ -1,0 +1,28 @@
+// Protobuf to checked data: parsing a file and decoding its tensors without trusting a single number.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include <onnx/onnx_pb.h>
+
+#include "core/io/onnx/values.hpp"
+
+namespace binade::importer {
+
+/// @throws DataError if the bytes are no ONNX model with a graph
+::onnx::ModelProto parse_model(std::span<const std::byte> bytes, const std::string& origin);
+
+/// The opset of the standard operators. @throws DataError if there is none or it is not within 7 .. 21
+int standard_opset(const ::onnx::ModelProto& model, const std::string& origin);
+
+/// @throws DataError for external data, an unknown type, or data whose size does not match the extents
+Constant decode_tensor(const ::onnx::TensorProto& tensor);
+
+/// "float32", "int64", ...
+std::string type_name(int data_type);
+
+bool is_utf8(std::string_view text);
+
+}  // namespace binade::importer

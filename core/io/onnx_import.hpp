@@ -1,0 +1,27 @@
+// Reads float convolutional networks from ONNX files.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "core/io/model.hpp"
+
+namespace binade {
+
+/// What torch.onnx.export and the common converters write for convolutional networks, opsets 7 to 21: one image input
+/// with a fixed size (any batch), constants in initializers, Constant nodes or foldable chains. Names of nodes and
+/// initializers are kept. Layouts become ours: NCHW and NHWC inputs become NHWC, kernels OHWI; transpositions that only
+/// rename axes vanish, and so do identities.
+///
+/// `metadata_props` may hold `name`, `task`, `classes` and `preprocessing` (JSON: color, formula, mean, std); without
+/// the last, the usual ImageNet rule is assumed and notes["preprocessing"] says so.
+/// @throws DataError naming the file and ALL nodes that cannot be imported, each with its operator and the reason;
+/// also for damaged files, missing tensors and weights that are not finite
+Model import_onnx(const std::filesystem::path& path);
+
+/// The same from bytes in memory; `origin` stands for the path in messages, and its stem for the name.
+Model import_onnx(std::span<const std::byte> bytes, const std::string& origin);
+
+}  // namespace binade
