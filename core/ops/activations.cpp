@@ -1,7 +1,10 @@
 // Elementwise activations: ReLU, clip, leaky and parametric ReLU, sigmoid, hard sigmoid, hard swish.
 #include <cmath>
+#include <limits>
+#include <type_traits>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/simd/elementwise.hpp"
 
 namespace binade {
 namespace {
@@ -9,6 +12,21 @@ namespace {
 Shape one_input(std::string_view op, std::span<const Shape> in) {
   detail::expect_inputs(op, in, 1, 1);
   return in[0];
+}
+
+/// y = min(max(x, lo), hi); a NaN stays, so that it is seen at the end.
+template <class T>
+void clip_all(const Forward<T>& f, T lo, T hi) {
+  if constexpr (std::is_same_v<T, float>) {
+    parallel_for(f.out.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
+      simd::clip(f.in[0].data + begin, f.out.data + begin, end - begin, lo, hi);
+    });
+  } else {
+    detail::map(f, [=](T x) {
+      const T y = lo > x ? lo : x;
+      return hi < y ? hi : y;
+    });
+  }
 }
 
 }  // namespace
@@ -19,7 +37,7 @@ Shape Relu::infer(std::span<const Shape> in) const {
 
 template <class T>
 void Relu::forward(const Forward<T>& f) const {
-  detail::map(f, [](T x) { return T(0) > x ? T(0) : x; });
+  clip_all(f, T(0), std::numeric_limits<T>::infinity());
 }
 
 template <class T>
@@ -36,11 +54,7 @@ Shape Clip::infer(std::span<const Shape> in) const {
 
 template <class T>
 void Clip::forward(const Forward<T>& f) const {
-  const T low = static_cast<T>(lo), high = static_cast<T>(hi);
-  detail::map(f, [=](T x) {
-    const T y = low > x ? low : x;
-    return high < y ? high : y;
-  });
+  clip_all(f, static_cast<T>(lo), static_cast<T>(hi));
 }
 
 template <class T>

@@ -1,7 +1,8 @@
 // Add and Mul, with either operand stretched along axes where its extent is one.
-#include <array>
+#include <type_traits>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/simd/elementwise.hpp"
 
 namespace binade {
 namespace {
@@ -92,6 +93,14 @@ Shape Add::infer(std::span<const Shape> in) const {
 
 template <class T>
 void Add::forward(const Forward<T>& f) const {
+  if constexpr (std::is_same_v<T, float>) {
+    if (f.in[0].shape == f.in[1].shape) {
+      parallel_for(f.out.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
+        simd::elementwise().add(f.in[0].data + begin, f.in[1].data + begin, f.out.data + begin, end - begin);
+      });
+      return;
+    }
+  }
   combine(f, [](T a, T b) { return a + b; });
 }
 

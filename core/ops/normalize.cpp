@@ -1,7 +1,9 @@
 // BatchNorm and LayerNorm.
 #include <cmath>
+#include <type_traits>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/simd/elementwise.hpp"
 
 namespace binade {
 namespace {
@@ -16,6 +18,11 @@ template <class T>
 void scale_shift(View<const T> x, View<T> y, const std::vector<T>& scale, const std::vector<T>& shift) {
   const std::int64_t c = x.shape.c;
   parallel_for(x.shape.pixels(), detail::rows_per_chunk(c), [&](std::int64_t begin, std::int64_t end) {
+    if constexpr (std::is_same_v<T, float>) {
+      simd::elementwise().scale_shift(x.data + begin * c, scale.data(), shift.data(), y.data + begin * c, end - begin,
+                                      c);
+      return;
+    }
     for (std::int64_t p = begin; p < end; ++p) {
       const T* from = x.data + p * c;
       T* to = y.data + p * c;
@@ -31,6 +38,10 @@ template <class T>
 void batch_moments(View<const T> x, std::vector<double>& mean, std::vector<double>& variance) {
   const std::int64_t c = x.shape.c, pixels = x.shape.pixels();
   mean = detail::pixel_sums(pixels, c, [&](std::int64_t begin, std::int64_t end, double* sums) {
+    if constexpr (std::is_same_v<T, float>) {
+      simd::elementwise().column_sums(x.data + begin * c, end - begin, c, c, sums);
+      return;
+    }
     for (std::int64_t p = begin; p < end; ++p) {
       for (std::int64_t i = 0; i < c; ++i) sums[i] += static_cast<double>(x.data[p * c + i]);
     }

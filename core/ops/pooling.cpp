@@ -1,7 +1,8 @@
 // MaxPool, AvgPool and GlobalAvgPool.
-#include <limits>
+#include <type_traits>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/simd/elementwise.hpp"
 
 namespace binade {
 namespace {
@@ -55,26 +56,39 @@ int divisor_of(const AvgPool& op, const Shape& in, int oy, int ox) {
   return (std::min(y + op.kernel_h, in.h + op.pad_bottom) - y) * (std::min(x + op.kernel_w, in.w + op.pad_right) - x);
 }
 
-/// Calls body(n, oy, ox) for every output pixel, in chunks of pixels.
-template <class Body>
-void for_output_pixels(const Shape& out, int taps, Body body) {
-  parallel_for(
-      out.pixels(), detail::rows_per_chunk(std::int64_t{out.c} * taps), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t p = begin; p < end; ++p) {
-          body(p / (std::int64_t{out.h} * out.w), static_cast<int>(p / out.w % out.h), static_cast<int>(p % out.w));
+/// Calls body(taps, oy, ox, y) for every output pixel: the channel vectors of its window, and its own.
+template <class T, class P, class Body>
+void for_windows(const P& op, const Forward<T>& f, Body body) {
+  const Shape &in = f.in[0].shape, &out = f.out.shape;
+  const std::int64_t area = std::int64_t{op.kernel_h} * op.kernel_w;
+  parallel_for(out.pixels(), detail::rows_per_chunk(out.c * area), [&](std::int64_t begin, std::int64_t end) {
+    std::vector<const T*> taps;
+    taps.reserve(static_cast<std::size_t>(area));
+    for (std::int64_t p = begin; p < end; ++p) {
+      const std::int64_t n = p / (std::int64_t{out.h} * out.w);
+      const int oy = static_cast<int>(p / out.w % out.h), ox = static_cast<int>(p % out.w);
+      const Window window = window_of(op, in, oy, ox);
+      taps.clear();
+      for (int iy = window.top; iy < window.bottom; ++iy) {
+        for (int ix = window.left; ix < window.right; ++ix) {
+          taps.push_back(f.in[0].data + ((n * in.h + iy) * in.w + ix) * in.c);
         }
-      });
+      }
+      body(taps, oy, ox, f.out.data + p * out.c);
+    }
+  });
 }
+
+constexpr int kChannelBlock = 32;
 
 /// Calls body(n, first_channel, last_channel) in parallel: windows overlap in space, but never across channels.
 template <class Body>
 void for_channel_blocks(const Shape& shape, Body body) {
-  constexpr int kBlock = 32;
-  const int blocks = (shape.c + kBlock - 1) / kBlock;
+  const int blocks = (shape.c + kChannelBlock - 1) / kChannelBlock;
   parallel_for(std::int64_t{shape.n} * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const int first = static_cast<int>(i % blocks) * kBlock;
-      body(i / blocks, first, std::min(first + kBlock, shape.c));
+      const int first = static_cast<int>(i % blocks) * kChannelBlock;
+      body(i / blocks, first, std::min(first + kChannelBlock, shape.c));
     }
   });
 }
@@ -87,15 +101,14 @@ Shape MaxPool::infer(std::span<const Shape> in) const {
 
 template <class T>
 void MaxPool::forward(const Forward<T>& f) const {
-  const Shape &in = f.in[0].shape, &out = f.out.shape;
-  for_output_pixels(out, kernel_h * kernel_w, [&](std::int64_t n, int oy, int ox) {
-    const Window window = window_of(*this, in, oy, ox);
-    T* y = f.out.data + ((n * out.h + oy) * out.w + ox) * out.c;
-    std::fill_n(y, out.c, -std::numeric_limits<T>::infinity());
-    for (int iy = window.top; iy < window.bottom; ++iy) {
-      for (int ix = window.left; ix < window.right; ++ix) {
-        const T* x = f.in[0].data + ((n * in.h + iy) * in.w + ix) * in.c;
-        for (int c = 0; c < in.c; ++c) y[c] = x[c] > y[c] ? x[c] : y[c];
+  const std::int64_t c = f.out.shape.c;
+  for_windows(*this, f, [&](const std::vector<const T*>& taps, int, int, T* y) {
+    if constexpr (std::is_same_v<T, float>) {
+      simd::elementwise().max_taps(taps.data(), static_cast<std::int64_t>(taps.size()), y, c);
+    } else {
+      std::copy_n(taps[0], c, y);
+      for (const T* x : taps) {
+        for (std::int64_t i = 0; i < c; ++i) y[i] = x[i] > y[i] ? x[i] : y[i];
       }
     }
   });
@@ -130,19 +143,19 @@ Shape AvgPool::infer(std::span<const Shape> in) const {
 
 template <class T>
 void AvgPool::forward(const Forward<T>& f) const {
-  const Shape &in = f.in[0].shape, &out = f.out.shape;
-  for_output_pixels(out, kernel_h * kernel_w, [&](std::int64_t n, int oy, int ox) {
-    const Window window = window_of(*this, in, oy, ox);
-    T* y = f.out.data + ((n * out.h + oy) * out.w + ox) * out.c;
-    std::fill_n(y, out.c, T(0));
-    for (int iy = window.top; iy < window.bottom; ++iy) {
-      for (int ix = window.left; ix < window.right; ++ix) {
-        const T* x = f.in[0].data + ((n * in.h + iy) * in.w + ix) * in.c;
-        for (int c = 0; c < in.c; ++c) y[c] += x[c];
-      }
-    }
+  const Shape& in = f.in[0].shape;
+  const std::int64_t c = in.c;
+  for_windows(*this, f, [&](const std::vector<const T*>& taps, int oy, int ox, T* y) {
     const T divisor = static_cast<T>(divisor_of(*this, in, oy, ox));
-    for (int c = 0; c < in.c; ++c) y[c] /= divisor;
+    if constexpr (std::is_same_v<T, float>) {
+      simd::elementwise().mean_taps(taps.data(), static_cast<std::int64_t>(taps.size()), divisor, y, c);
+    } else {
+      std::fill_n(y, c, T(0));
+      for (const T* x : taps) {
+        for (std::int64_t i = 0; i < c; ++i) y[i] += x[i];
+      }
+      for (std::int64_t i = 0; i < c; ++i) y[i] /= divisor;
+    }
   });
 }
 
@@ -178,10 +191,14 @@ void GlobalAvgPool::forward(const Forward<T>& f) const {
   const Shape& in = f.in[0].shape;
   const std::int64_t plane = std::int64_t{in.h} * in.w;
   for_channel_blocks(in, [&](std::int64_t n, int first, int last) {
-    double sums[32] = {};
-    for (std::int64_t p = n * plane; p < (n + 1) * plane; ++p) {
-      const T* x = f.in[0].data + p * in.c;
-      for (int c = first; c < last; ++c) sums[c - first] += static_cast<double>(x[c]);
+    double sums[kChannelBlock] = {};
+    const T* x = f.in[0].data + n * plane * in.c;
+    if constexpr (std::is_same_v<T, float>) {
+      simd::elementwise().column_sums(x + first, plane, in.c, last - first, sums);
+    } else {
+      for (std::int64_t p = 0; p < plane; ++p) {
+        for (int c = first; c < last; ++c) sums[c - first] += x[p * in.c + c];
+      }
     }
     for (int c = first; c < last; ++c) {
       f.out.data[n * in.c + c] = static_cast<T>(sums[c - first] / static_cast<double>(plane));

@@ -1,7 +1,9 @@
 // FakeQuant, on a fixed grid, and Pact, whose grid follows a learned clip.
 #include <cmath>
+#include <type_traits>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/simd/elementwise.hpp"
 
 namespace binade {
 namespace {
@@ -11,8 +13,18 @@ void expect_grid(std::string_view op, int bits) {
   throw DataError(std::string(op) + ": " + std::to_string(bits) + " bits, wanted 2 to 32");
 }
 
+/// From that many elements on, operand and result together leave the caches before anyone reads them again.
+constexpr std::int64_t kStreamFrom = std::int64_t{1} << 22;
+
 template <class T>
 void quantize_view(View<const T> x, View<T> y, QuantSpec spec, Rounding rounding) {
+  if constexpr (std::is_same_v<T, float>) {
+    const bool stream = x.count() >= kStreamFrom;
+    parallel_for(x.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
+      simd::fake_quantize(x.data + begin, y.data + begin, end - begin, spec, rounding, stream);
+    });
+    return;
+  }
   parallel_for(x.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) y.data[i] = fake_quantize(x.data[i], spec, rounding);
   });
