@@ -1,0 +1,221 @@
+// The house as a test: who may include whom, which libraries live in which room, how a file begins and how long it is.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::string> kRooms{"core", "calibration", "ptq", "qat", "datasets", "cli"};
+
+/// Design, section 2: which rooms a room may look at, besides itself.
+const std::map<std::string, std::set<std::string>> kDirections{
+    {"core", {}},
+    {"datasets", {"core"}},
+    {"calibration", {"core"}},
+    {"ptq", {"calibration", "core"}},
+    {"qat", {"calibration", "core"}},
+    {"cli", {"core", "calibration", "ptq", "qat", "datasets"}},
+};
+
+/// Inside core a folder looks at itself and at folders below it; folders of the same height do not see each other,
+/// except for the headers in `kBeside`.
+const std::map<std::string, int> kHeights{{"base", 0},   {"ops", 1},    {"graph", 2}, {"integer", 3},
+                                          {"passes", 4}, {"models", 4}, {"io", 4},    {"report", 4}};
+/// A model is what the zoo makes and what files hold; the one door, load_model, knows both.
+const std::set<std::pair<std::string, std::string>> kBeside{{"models", "core/io/model.hpp"},
+                                                            {"io", "core/models/models.hpp"}};
+
+struct Include {
+  std::string file, target;  ///< both relative to the source tree
+  int line;
+  bool quoted;
+};
+
+std::string first_part(const std::string& path) {
+  return path.substr(0, path.find('/'));
+}
+std::string second_part(const std::string& path) {
+  const auto from = path.find('/') + 1;
+  return path.substr(from, path.find('/', from) - from);
+}
+
+std::vector<std::string> lines_of(const fs::path& path) {
+  std::ifstream in(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+/// The C++ files of a folder of the source tree, as paths relative to it, sorted.
+std::vector<std::string> files_of(const std::string& folder) {
+  std::vector<std::string> files;
+  const fs::path root(BINADE_SOURCE_DIR);
+  if (!fs::exists(root / folder)) return files;
+  for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+    const auto extension = entry.path().extension();
+    if (extension == ".cpp" || extension == ".hpp") files.push_back(fs::relative(entry.path(), root).string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::vector<std::string> all_files() {
+  std::vector<std::string> files;
+  for (const auto& room : kRooms) {
+    for (auto& file : files_of(room)) files.push_back(std::move(file));
+  }
+  return files;
+}
+
+/// The include directives of a file; the target without its brackets or quotes.
+std::vector<Include> includes_of(const std::string& file) {
+  std::vector<Include> includes;
+  const auto lines = lines_of(fs::path(BINADE_SOURCE_DIR) / file);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const std::string& line = lines[i];
+    const auto hash = line.find_first_not_of(" \t");
+    if (hash == std::string::npos || line[hash] != '#') continue;
+    const auto word = line.find("include", hash);
+    if (word == std::string::npos) continue;
+    const auto open = line.find_first_of("\"<", word);
+    if (open == std::string::npos) continue;
+    const auto close = line.find_first_of("\">", open + 1);
+    includes.push_back({file, line.substr(open + 1, close - open - 1), static_cast<int>(i) + 1, line[open] == '"'});
+  }
+  return includes;
+}
+
+std::string place(const Include& include) {
+  return include.file + ":" + std::to_string(include.line) + " includes " + include.target;
+}
+
+TEST(Architecture, there_is_something_to_check) {
+  EXPECT_GT(files_of("core").size(), 40u);
+  std::size_t includes = 0;
+  for (const auto& file : all_files()) includes += includes_of(file).size();
+  EXPECT_GT(includes, 200u);
+}
+
+TEST(Architecture, rooms_look_where_they_may) {
+  for (const auto& file : all_files()) {
+    const std::string room = first_part(file);
+    for (const auto& include : includes_of(file)) {
+      if (!include.quoted) continue;
+      const std::string target = first_part(include.target);
+      EXPECT_TRUE(fs::exists(fs::path(BINADE_SOURCE_DIR) / include.target))
+          << place(include) << ": our own headers are named from the root of the tree";
+      EXPECT_TRUE(target == room || kDirections.at(room).contains(target))
+          << place(include) << ": " << room << " may not look at " << target;
+    }
+  }
+}
+
+TEST(Architecture, folders_of_core_look_down) {
+  for (const auto& file : files_of("core")) {
+    const std::string folder = second_part(file);
+    ASSERT_TRUE(kHeights.contains(folder)) << file << ": core has no folder of that name; give it a height here";
+    for (const auto& include : includes_of(file)) {
+      if (!include.quoted || first_part(include.target) != "core") continue;
+      const std::string target = second_part(include.target);
+      EXPECT_TRUE(target == folder || kBeside.contains({folder, include.target}) ||
+                  kHeights.at(target) < kHeights.at(folder))
+          << place(include) << ": inside core, " << folder << " may not look at " << target;
+    }
+  }
+}
+
+TEST(Architecture, libraries_stay_in_their_rooms) {
+  struct Library {
+    std::string what;                  ///< how an include of it begins
+    std::vector<std::string> allowed;  ///< where its paths may begin
+  };
+  const std::vector<Library> libraries{
+      {"opencv2/", {"datasets/"}},
+      {"hdf5", {"core/io/"}},
+      {"H5", {"core/io/"}},
+      {"onnx", {"core/io/"}},
+      {"google/protobuf", {"core/io/"}},
+      {"dnnl", {"core/ops/"}},
+      {"oneapi/dnnl", {"core/ops/"}},
+      {"boost/program_options", {"cli/"}},
+      {"Eigen",
+       {"core/base/", "core/ops/", "core/graph/", "core/passes/", "core/report/", "core/io/", "core/models/",
+        "calibration/", "ptq/", "qat/"}},
+  };
+  for (const auto& file : all_files()) {
+    for (const auto& include : includes_of(file)) {
+      if (include.quoted) continue;
+      for (const auto& library : libraries) {
+        if (!include.target.starts_with(library.what)) continue;
+        EXPECT_TRUE(std::any_of(library.allowed.begin(), library.allowed.end(),
+                                [&](const std::string& prefix) { return file.starts_with(prefix); }))
+            << place(include) << ": not the room of that library";
+      }
+    }
+  }
+}
+
+// A kernel compiled for one processor must not emit an inline function that the linker could pick for all.
+TEST(Architecture, kernels_of_one_instruction_set_include_no_inline_library_code) {
+  const std::set<std::string> plain{"immintrin.h", "cstdint", "cstddef"};
+  int kernels = 0;
+  for (const auto& file : all_files()) {
+    if (!file.ends_with("_avx512.cpp") && !file.ends_with("_avx2.cpp")) continue;
+    ++kernels;
+    std::vector<std::string> open{file};
+    std::set<std::string> seen{file};
+    while (!open.empty()) {  // our own headers too, and theirs
+      const std::string current = open.back();
+      open.pop_back();
+      for (const auto& include : includes_of(current)) {
+        if (!include.quoted) {
+          EXPECT_TRUE(plain.contains(include.target)) << file << ": " << place(include);
+        } else if (seen.insert(include.target).second) {
+          open.push_back(include.target);
+        }
+      }
+    }
+  }
+  EXPECT_GT(kernels, 0);
+}
+
+TEST(Architecture, a_file_begins_with_a_sentence) {
+  auto files = all_files();
+  for (const char* folder : {"tests", "bench"}) {
+    for (auto& file : files_of(folder)) files.push_back(std::move(file));
+  }
+  for (const auto& file : files) {
+    const auto lines = lines_of(fs::path(BINADE_SOURCE_DIR) / file);
+    ASSERT_FALSE(lines.empty()) << file << " is empty";
+    EXPECT_TRUE(lines[0].starts_with("// ") && lines[0].size() > 15)
+        << file << " does not begin with a `//` sentence that says what it is";
+  }
+}
+
+TEST(Architecture, headers_are_guarded) {
+  for (const auto& file : all_files()) {
+    if (!file.ends_with(".hpp")) continue;
+    const auto lines = lines_of(fs::path(BINADE_SOURCE_DIR) / file);
+    EXPECT_NE(std::find(lines.begin(), lines.end(), "#pragma once"), lines.end()) << file;
+  }
+}
+
+TEST(Architecture, no_source_is_longer_than_500_lines) {
+  auto files = all_files();
+  for (auto& file : files_of("tests")) files.push_back(std::move(file));
+  for (const auto& file : files) {
+    if (!file.ends_with(".cpp")) continue;
+    const std::size_t lines = lines_of(fs::path(BINADE_SOURCE_DIR) / file).size();
+    EXPECT_LE(lines, 500u) << file << " has " << lines << " lines";
+  }
+}
+
+}  // namespace
