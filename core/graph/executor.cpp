@@ -107,8 +107,7 @@ struct Executor<T>::Impl {
     const Node& node = graph.nodes()[index];
     std::vector<View<T>> updated;
     if (training() && std::holds_alternative<BatchNorm>(node.op)) {
-      updated.resize(node.in.size());
-      for (const std::size_t i : {3u, 4u}) updated[i] = parameters[index_of(node.in[i])].view();
+      for (const std::size_t i : {3u, 4u}) updated.push_back(parameters[index_of(node.in[i])].view());
     }
     const Forward<T> forward{.in = in,
                              .out = out,

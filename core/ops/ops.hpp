@@ -140,7 +140,7 @@ struct Linear {
 /// in: x, gamma, beta, mean, variance. Statistics over n, h, w.
 /// @math y = gamma * (x - mean) / sqrt(variance + epsilon) + beta
 /// Training: batch mean and biased variance normalise; running <- (1 - momentum) * running + momentum * batch, the
-/// running variance taking the unbiased batch variance (PyTorch's convention). Inputs 3 and 4 are `updated`.
+/// running variance taking the unbiased batch variance (PyTorch's convention). `updated` = {inputs 3, 4}.
 struct BatchNorm {
   static constexpr std::string_view name = "BatchNorm";
   double epsilon = 1e-5;
