@@ -1,0 +1,33 @@
+// Checkpoints: a whole model in one HDF5 file, written in one step and verified when read.
+//
+// The file starts with a block of 512 bytes of text, `sha256 <digest>` among them, over all that follows; what follows
+// is plain HDF5 (h5dump reads it): /model, the structure as JSON, and /parameters/p<i>, float32 in our layout (OHWI).
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "core/io/model.hpp"
+
+namespace binade {
+
+struct Checkpoint {
+  Model model;
+  std::string extra;  ///< whatever the writer wanted to keep: a configuration, an optimiser's state (as JSON text)
+};
+
+/// Writes graph, parameters, preprocessing, classes and notes; an old file is replaced in one step.
+/// The same model gives the same bytes.
+/// @throws DataError if the file cannot be written, or a value cannot be kept (a name that is not UTF-8, a NaN)
+void save_checkpoint(const Model& model, const std::filesystem::path& path, const std::string& extra = {});
+
+/// @throws DataError for a file that is missing, cut off, damaged, of a newer format, or that holds what is no network:
+/// an unknown operator or field, shapes that do not fit, a parameter that is not finite
+Checkpoint load_checkpoint(const std::filesystem::path& path);
+
+/// The structure alone as JSON text, and back with zeros for parameters: what /model holds.
+std::string model_to_json(const Model& model);
+/// @throws DataError for anything that is not a valid model
+Model model_from_json(const std::string& text);
+
+}  // namespace binade

@@ -1,0 +1,157 @@
+// Operators to JSON and back, generic over `fields`.
+#include "core/io/op_json.hpp"
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/base/names.hpp"
+
+namespace binade {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kMaxField = 1 << 20;  ///< larger extents, strides or pads are not believed
+
+// The words of the enumerations, in the order of their values.
+constexpr std::string_view kRoundings[] = {"half_up", "half_away", "half_even"};
+constexpr std::string_view kInterpolations[] = {"nearest", "bilinear"};
+constexpr std::string_view kCoordinates[] = {"half_pixel", "align_corners", "asymmetric"};
+std::span<const std::string_view> words(Rounding) {
+  return kRoundings;
+}
+std::span<const std::string_view> words(Interpolation) {
+  return kInterpolations;
+}
+std::span<const std::string_view> words(Coordinates) {
+  return kCoordinates;
+}
+
+json to_json(int v) {
+  return v;
+}
+json to_json(bool v) {
+  return v;
+}
+json to_json(double v) {
+  if (!std::isfinite(v)) throw DataError(fmt::format("a field is {}, which cannot be saved", v));
+  return v;
+}
+json to_json(const QuantSpec& spec) {
+  return {{"frac", int{spec.frac}}, {"bits", int{spec.bits}}, {"is_signed", spec.is_signed}};
+}
+template <class E>
+requires std::is_enum_v<E> json to_json(E v) {
+  return std::string(words(v)[static_cast<std::size_t>(v)]);
+}
+
+void from_json(const json& j, int& v) {
+  if (!j.is_number_integer()) throw DataError("want an integer, found " + j.dump());
+  const auto wide = j.get<std::int64_t>();
+  if (wide < -kMaxField || wide > kMaxField) throw DataError(fmt::format("{} is absurd", j.dump()));
+  v = static_cast<int>(wide);
+}
+void from_json(const json& j, bool& v) {
+  if (!j.is_boolean()) throw DataError("want true or false, found " + j.dump());
+  v = j.get<bool>();
+}
+void from_json(const json& j, double& v) {
+  if (!j.is_number()) throw DataError("want a number, found " + j.dump());
+  v = j.get<double>();
+  if (!std::isfinite(v)) throw DataError("want a finite number");
+}
+template <class E>
+requires std::is_enum_v<E>
+void from_json(const json& j, E& v) {
+  if (!j.is_string()) throw DataError("want a word, found " + j.dump());
+  const auto known = words(v);
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if (j.get<std::string>() == known[i]) {
+      v = static_cast<E>(i);
+      return;
+    }
+  }
+  throw DataError(unknown_name("word", j.get<std::string>(), known));
+}
+void from_json(const json& j, QuantSpec& spec) {
+  if (!j.is_object() || !j.contains("frac") || !j.contains("bits") || !j.contains("is_signed")) {
+    throw DataError("want frac, bits and is_signed, found " + j.dump());
+  }
+  int frac = 0, bits = 0;
+  from_json(j["frac"], frac);
+  from_json(j["bits"], bits);
+  from_json(j["is_signed"], spec.is_signed);
+  if (frac < -128 || frac > 127 || bits < 2 || bits > 32) {
+    throw DataError(fmt::format("frac {} and bits {} are no grid; want -128 .. 127 and 2 .. 32", frac, bits));
+  }
+  spec.frac = static_cast<std::int8_t>(frac);
+  spec.bits = static_cast<std::uint8_t>(bits);
+}
+
+/// Fills the fields that `fields` names; each must be one that the operator has.
+template <class O>
+void read_fields(const json& fields, O& op) {
+  for (const auto& [name, value] : fields.items()) {
+    bool found = false;
+    std::vector<std::string_view> known;
+    std::apply(
+        [&](const auto&... field) {
+          [[maybe_unused]] const auto read = [&](const auto& f) {
+            known.push_back(f.name);
+            if (f.name != name) return;
+            found = true;
+            try {
+              from_json(value, op.*f.member);
+            } catch (const DataError& error) {
+              throw DataError(fmt::format("field '{}': {}", name, error.what()));
+            }
+          };
+          (read(field), ...);
+        },
+        O::fields);
+    if (!found) throw DataError(unknown_name("field", name, known));
+  }
+}
+
+template <std::size_t... I>
+Op make_op(const std::string& name, const json& fields, std::index_sequence<I...>) {
+  Op op;
+  bool found = false;
+  std::vector<std::string_view> known;
+  const auto attempt = [&]<class O>(O candidate) {
+    known.push_back(O::name);
+    if (found || O::name != name) return;
+    found = true;
+    read_fields(fields, candidate);
+    op = candidate;
+  };
+  (attempt(std::variant_alternative_t<I, Op>{}), ...);
+  if (!found) throw DataError(unknown_name("operator", name, known));
+  return op;
+}
+
+}  // namespace
+
+json op_to_json(const Op& op) {
+  json fields = json::object();
+  std::visit(
+      [&](const auto& o) {
+        std::apply([&](const auto&... field) { ((fields[std::string(field.name)] = to_json(o.*field.member)), ...); },
+                   std::remove_cvref_t<decltype(o)>::fields);
+      },
+      op);
+  return {{"op", std::string(op_name(op))}, {"fields", fields}};
+}
+
+Op op_from_json(const json& j) {
+  if (!j.is_object() || !j.contains("op") || !j["op"].is_string()) throw DataError("a node names no operator");
+  const json fields = j.value("fields", json::object());
+  if (!fields.is_object()) throw DataError("the fields of a node are no object");
+  return make_op(j["op"].get<std::string>(), fields, std::make_index_sequence<std::variant_size_v<Op>>());
+}
+
+}  // namespace binade
