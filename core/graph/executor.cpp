@@ -1,24 +1,17 @@
-// The executor: constants once, inference piece by piece on one thread each, training layer by layer on all threads.
+// The executor: inference is elsewhere; training runs layer by layer on all threads and keeps every value.
 #include "core/graph/executor.hpp"
 
 #include <algorithm>
-#include <optional>
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
+#include "core/graph/fixed_values.hpp"
+#include "core/graph/inference.hpp"
 #include "core/graph/memory_plan.hpp"
 
 namespace binade {
 namespace {
-
-/// One thread's memory for a piece: an arena for what nodes make, and what the nodes keep between calls.
-template <class T>
-struct Lane {
-  AlignedVector<T> arena;
-  std::vector<Tensor<T>> inputs;  // converted to T; unused for float
-  std::vector<OpState> states;
-};
 
 template <class T>
 void convert(std::span<const float> from, std::span<T> to) {
@@ -31,17 +24,8 @@ template <class T>
 struct Executor<T>::Impl {
   Graph graph;
   ExecutorOptions options;
-  std::vector<Tensor<T>> parameters;  // by value; empty for others
-  std::vector<bool> is_constant;      // by value: depends on parameters only
-  std::vector<Tensor<T>> constants;   // by value: results of constant nodes
-  std::vector<OpState> constant_states;
-  std::uint64_t version = 1, constants_version = 0;
-  Tensor<T> output;
-
-  // Inference.
-  std::vector<std::size_t> offsets;  // by value, in elements
-  std::size_t arena_elements = 0;
-  std::vector<Lane<T>> lanes;
+  FixedValues<T> fixed;
+  Inference<T> inference;
 
   // Training.
   std::vector<Tensor<T>> kept;  // by value: inputs and results of the whole batch
@@ -53,153 +37,33 @@ struct Executor<T>::Impl {
   int planned_batch = 0;
   std::uint64_t step = 0;
 
-  Impl(const Graph& source, ExecutorOptions opts) : graph(source), options(opts) {
+  Impl(const Graph& source, ExecutorOptions opts)
+      : graph(source), options(opts), fixed(graph), inference(graph, fixed, std::max(1, opts.piece)) {
     require(options.piece >= 1, "ExecutorOptions::piece must be at least 1");
-    const std::size_t count = graph.values().size();
-    parameters.resize(count);
-    constants.resize(count);
-    is_constant.assign(count, false);
-    for (const ValueId id : graph.parameters()) {
-      parameters[index_of(id)].resize(graph.shape(id));
-      convert<T>(graph.tensor(id).span(), parameters[index_of(id)].span());
-      is_constant[index_of(id)] = true;
-    }
-    for (const Node& node : graph.nodes()) {
-      is_constant[index_of(node.out)] =
-          std::all_of(node.in.begin(), node.in.end(), [&](ValueId id) { return is_constant[index_of(id)]; });
-    }
-    constant_states.resize(graph.nodes().size());
     states.resize(graph.nodes().size());
-    wanted.assign(count, false);
+    wanted.assign(graph.values().size(), false);
     for (const ValueId id : graph.parameters()) wanted[index_of(id)] = true;
-    plan_inference();
   }
 
   bool training() const { return options.mode == Mode::training; }
 
-  void plan_inference() {
-    const auto& nodes = graph.nodes();
-    std::vector<Lifetime> lifetimes;
-    std::vector<ValueId> ids;
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-      const ValueId id = nodes[i].out;
-      if (is_constant[index_of(id)] || id == graph.output()) continue;
-      const std::vector<int> readers = graph.consumers(id);
-      const int last = readers.empty() ? static_cast<int>(i) : readers.back();
-      const auto elements = static_cast<std::size_t>(graph.shape(id).count() * options.piece);
-      lifetimes.push_back({static_cast<int>(i), last, elements * sizeof(T)});
-      ids.push_back(id);
-    }
-    const MemoryPlan plan = plan_memory(lifetimes);
-    offsets.assign(graph.values().size(), 0);
-    for (std::size_t i = 0; i < ids.size(); ++i) offsets[index_of(ids[i])] = plan.offsets[i] / sizeof(T);
-    arena_elements = plan.bytes / sizeof(T);
-  }
-
-  /// The view of a parameter or of a constant node's result.
-  std::optional<View<const T>> constant_view(ValueId id) const {
-    if (graph.is_parameter(id)) return parameters[index_of(id)].view();
-    if (is_constant[index_of(id)]) return constants[index_of(id)].view();
-    return std::nullopt;
-  }
-
   void run_node(std::size_t index, std::span<const View<const T>> in, View<T> out, OpState& state) {
     const Node& node = graph.nodes()[index];
     std::vector<View<T>> updated;
-    if (training() && std::holds_alternative<BatchNorm>(node.op)) {
-      for (const std::size_t i : {3u, 4u}) updated.push_back(parameters[index_of(node.in[i])].view());
+    if (std::holds_alternative<BatchNorm>(node.op)) {
+      for (const std::size_t i : {3u, 4u}) updated.push_back(fixed.parameter(node.in[i]));
     }
     const Forward<T> forward{.in = in,
                              .out = out,
                              .state = state,
                              .mode = options.mode,
                              .seed = node_seed(index),
-                             .parameter_version = version,
+                             .parameter_version = fixed.version(),
                              .updated = updated};
     std::visit([&](const auto& op) { op.forward(forward); }, node.op);
   }
 
   std::uint64_t node_seed(std::size_t index) const { return Random(options.seed, step).word(index); }
-
-  void compute_constants() {
-    if (constants_version == version) return;
-    std::vector<View<const T>> in;
-    for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-      const Node& node = graph.nodes()[i];
-      if (!is_constant[index_of(node.out)]) continue;
-      in.clear();
-      for (const ValueId id : node.in) in.push_back(*constant_view(id));
-      Tensor<T>& result = constants[index_of(node.out)];
-      result.resize(graph.shape(node.out));
-      run_node(i, in, result.view(), constant_states[i]);
-    }
-    constants_version = version;
-  }
-
-  // ---- inference ----
-
-  void run_piece(std::span<const View<const float>> inputs, int first, int images, const Tap<T>& tap) {
-    Lane<T>& lane = lanes[static_cast<std::size_t>(current_lane())];
-    lane.arena.resize(arena_elements);
-    lane.states.resize(graph.nodes().size());
-    lane.inputs.resize(inputs.size());
-    std::vector<View<const T>> views(graph.values().size());
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const View<const float> part = inputs[i].images(first, images);
-      View<const T>& view = views[index_of(graph.inputs()[i])];
-      if constexpr (std::is_same_v<T, float>) {
-        view = part;
-      } else {
-        lane.inputs[i].resize(part.shape);
-        convert<T>(part.span(), lane.inputs[i].span());
-        view = lane.inputs[i].view();
-      }
-      if (tap) tap(graph.inputs()[i], view, first);
-    }
-    std::vector<View<const T>> in;
-    for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-      const Node& node = graph.nodes()[i];
-      if (is_constant[index_of(node.out)]) continue;
-      in.clear();
-      for (const ValueId id : node.in) {
-        const std::optional<View<const T>> constant = constant_view(id);
-        in.push_back(constant ? *constant : views[index_of(id)]);
-      }
-      const Shape shape = graph.shape(node.out).with_batch(graph.shape(node.out).n * images);
-      const View<T> out = node.out == graph.output() ? output.view().images(first, images)
-                                                     : View<T>{lane.arena.data() + offsets[index_of(node.out)], shape};
-      run_node(i, in, out, lane.states[i]);
-      views[index_of(node.out)] = out;
-      if (tap) tap(node.out, out, first);
-    }
-  }
-
-  View<const T> infer(std::span<const View<const float>> inputs, const Tap<T>& tap) {
-    const int batch = inputs[0].shape.n;
-    compute_constants();
-    const ValueId out = graph.output();
-    output.resize(graph.shape(out).with_batch(batch));
-    if (const auto constant = constant_view(out)) {  // nothing depends on the image
-      for (int i = 0; i < batch; ++i) {
-        std::copy_n(constant->data, constant->count(), output.view().images(i, 1).data);
-      }
-      return output.view();
-    }
-    lanes.resize(static_cast<std::size_t>(thread_count()));
-    const int pieces = (batch + options.piece - 1) / options.piece;
-    parallel_for(pieces, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (auto piece = static_cast<int>(begin); piece < end; ++piece) {
-        const int first = piece * options.piece;
-        run_piece(inputs, first, std::min(options.piece, batch - first), tap);
-      }
-    });
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      if (graph.inputs()[i] == out) convert<T>(inputs[i].span(), output.span());
-    }
-    return output.view();
-  }
-
-  // ---- training ----
 
   void plan_training(int batch) {
     if (batch == planned_batch) return;
@@ -207,7 +71,7 @@ struct Executor<T>::Impl {
     for (std::size_t i = 0; i < kept.size(); ++i) {
       const Value& value = graph.values()[i];
       if (value.kind == ValueKind::parameter) continue;
-      const bool one = is_constant[i] || is_scalar_loss(static_cast<ValueId>(i));
+      const bool one = fixed.is_constant()[i] || is_scalar_loss(static_cast<ValueId>(i));
       kept[i].resize(one ? value.shape : value.shape.with_batch(batch));
     }
     planned_batch = batch;
@@ -254,7 +118,7 @@ struct Executor<T>::Impl {
   }
 
   View<const T> kept_view(ValueId id) const {
-    return graph.is_parameter(id) ? parameters[index_of(id)].view() : kept[index_of(id)].view();
+    return graph.is_parameter(id) ? fixed.view(id) : kept[index_of(id)].view();
   }
 
   View<T> gradient_view(ValueId id) {
@@ -340,7 +204,7 @@ View<const T> Executor<T>::forward(std::span<const View<const float>> inputs, co
     require(inputs[i].shape == wanted, "forward: input '" + graph.name(graph.inputs()[i]) + "' is " +
                                            to_string(inputs[i].shape) + ", the graph wants " + to_string(wanted));
   }
-  return impl_->training() ? impl_->train_forward(inputs, tap) : impl_->infer(inputs, tap);
+  return impl_->training() ? impl_->train_forward(inputs, tap) : impl_->inference.run(inputs, tap);
 }
 
 template <class T>
@@ -372,14 +236,14 @@ void Executor<T>::want_gradients(std::span<const ValueId> ids) {
 template <class T>
 View<const T> Executor<T>::parameter(ValueId id) const {
   require(impl_->graph.is_parameter(id), "'" + impl_->graph.name(id) + "' is not a parameter");
-  return impl_->parameters[index_of(id)].view();
+  return impl_->fixed.view(id);
 }
 
 template <class T>
 View<T> Executor<T>::update_parameter(ValueId id) {
   require(impl_->graph.is_parameter(id), "'" + impl_->graph.name(id) + "' is not a parameter");
-  ++impl_->version;
-  return impl_->parameters[index_of(id)].view();
+  impl_->fixed.touch();
+  return impl_->fixed.parameter(id);
 }
 
 template <class T>
@@ -398,8 +262,8 @@ template <class T>
 Graph Executor<T>::graph_with_parameters() const {
   Graph graph = impl_->graph;
   for (const ValueId id : graph.parameters()) {
-    const auto& from = impl_->parameters[index_of(id)];
-    std::transform(from.span().begin(), from.span().end(), graph.tensor(id).span().begin(),
+    const View<const T> from = impl_->fixed.view(id);
+    std::transform(from.data, from.data + from.count(), graph.tensor(id).span().begin(),
                    [](T x) { return static_cast<float>(x); });
   }
   return graph;
@@ -408,10 +272,9 @@ Graph Executor<T>::graph_with_parameters() const {
 template <class T>
 std::size_t Executor<T>::activation_bytes() const {
   std::size_t elements = impl_->gradient_arena.size();
-  for (const auto& lane : impl_->lanes) elements += lane.arena.size();
   for (const auto& tensor : impl_->kept) elements += static_cast<std::size_t>(tensor.count());
   for (const auto& tensor : impl_->kept_gradients) elements += static_cast<std::size_t>(tensor.count());
-  return elements * sizeof(T);
+  return elements * sizeof(T) + impl_->inference.bytes();
 }
 
 template class Executor<float>;

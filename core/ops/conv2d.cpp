@@ -6,9 +6,8 @@
 #include "core/ops/ops.hpp"
 
 namespace binade {
-namespace {
 
-ConvGeometry geometry_of(const Conv2d& op, const Shape& x, const Shape& w, const Shape& y) {
+ConvGeometry conv_geometry(const Conv2d& op, const Shape& x, const Shape& w, const Shape& y) {
   return {.ih = x.h,
           .iw = x.w,
           .ic = x.c,
@@ -27,6 +26,8 @@ ConvGeometry geometry_of(const Conv2d& op, const Shape& x, const Shape& w, const
           .dilation_w = op.dilation_w,
           .groups = op.groups};
 }
+
+namespace {
 
 template <class T>
 struct State {
@@ -65,14 +66,14 @@ void Conv2d::forward(const Forward<T>& f) const {
   auto& state = f.state.template get<State<T>>();
   state.version = f.parameter_version;
   const T* bias = f.in.size() > 2 ? f.in[2].data : nullptr;
-  state.engine.forward(geometry_of(*this, f.in[0].shape, f.in[1].shape, f.out.shape), f.out.shape.n, f.in[0].data,
+  state.engine.forward(conv_geometry(*this, f.in[0].shape, f.in[1].shape, f.out.shape), f.out.shape.n, f.in[0].data,
                        f.in[1].data, bias, f.out.data, f.parameter_version);
 }
 
 template <class T>
 void Conv2d::backward(const Backward<T>& b) const {
   auto& state = b.state.template get<State<T>>();
-  const ConvGeometry g = geometry_of(*this, b.in[0].shape, b.in[1].shape, b.dout.shape);
+  const ConvGeometry g = conv_geometry(*this, b.in[0].shape, b.in[1].shape, b.dout.shape);
   const int images = b.dout.shape.n;
   if (b.din[0]) state.engine.backward_data(g, images, b.dout.data, b.in[1].data, b.din[0].data, state.version);
   if (b.din[1]) state.engine.backward_weights(g, images, b.in[0].data, b.dout.data, b.din[1].data);

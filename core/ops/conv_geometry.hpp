@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/ops/ops.hpp"
+
 namespace binade {
 
 /// One image of a convolution: x {ih, iw, ic} -> y {oh, ow, oc}. Output pixel (oy, ox) sees the input rows
@@ -30,5 +32,8 @@ struct ConvGeometry {
   std::int64_t weight_count() const { return std::int64_t{oc} * kh * kw * group_ic(); }
   friend bool operator==(const ConvGeometry&, const ConvGeometry&) = default;
 };
+
+/// Of an image of shape x (its batch does not matter), kernel w and result y.
+ConvGeometry conv_geometry(const Conv2d& op, const Shape& x, const Shape& w, const Shape& y);
 
 }  // namespace binade
