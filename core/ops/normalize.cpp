@@ -77,7 +77,8 @@ void BatchNorm::forward(const Forward<T>& f) const {
       throw DataError("BatchNorm: one value per channel has no variance to train with; use a larger batch");
     }
     batch_moments(f.in[0], mean, variance);
-    if (f.updated.size() == 2) {  // the running mean and variance
+    require(f.updated.empty() || f.updated.size() == 2, "BatchNorm updates two inputs, the running mean and variance");
+    if (!f.updated.empty()) {
       for (std::size_t i = 0; i < c; ++i) {
         T &m = f.updated[0].data[i], &v = f.updated[1].data[i];
         m = static_cast<T>((1 - momentum) * static_cast<double>(m) + momentum * mean[i]);

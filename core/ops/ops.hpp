@@ -47,7 +47,7 @@ struct Forward {
   std::uint64_t seed = 0;  ///< for ops with randomness; differs by node and step
   /// Changes whenever any parameter changed: packed copies made under another number are stale.
   std::uint64_t parameter_version = 0;
-  /// Training mode: for each input a writable view if the op updates it (BatchNorm's 3 and 4), else null; or empty.
+  /// Training mode: writable views of the inputs that the op updates, in their order (BatchNorm's 3 and 4); or empty.
   std::span<const View<T>> updated;
 };
 
