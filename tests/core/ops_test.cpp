@@ -1,6 +1,9 @@
 // Every op but convolutions through the harness: fixed cases at the edges of the contract, then fuzzed shapes.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "core/base/error.hpp"
 #include "tests/harness/check_op.hpp"
 
@@ -57,6 +60,42 @@ TEST(Ops, hard_sigmoid) {
 }
 TEST(Ops, hard_swish) {
   check_elementwise(HardSwish{}, {-3, 3}, 5);
+}
+
+/// The derivative of an op of one input at x, exactly.
+float slope_at(const Op& op, float at) {
+  const Tensor<float> x({1, 1, 1, 1}, at), dy({1, 1, 1, 1}, 1.0f), y({1, 1, 1, 1});
+  Tensor<float> dx({1, 1, 1, 1});
+  OpState state;
+  const View<const float> in = x.view();
+  const View<float> din = dx.view();
+  const Backward<float> b{.in = {&in, 1}, .out = y.view(), .dout = dy.view(), .din = {&din, 1}, .state = state};
+  std::visit([&](const auto& o) { o.backward(b); }, op);
+  return dx[0];
+}
+
+TEST(Ops, slopes_at_the_kinks_are_those_of_the_contract) {
+  EXPECT_EQ(slope_at(Relu{}, 0), 0);
+  EXPECT_EQ(slope_at(Relu{}, -0.0f), 0);
+  EXPECT_EQ(slope_at(Relu{}, 1e-45f), 1);
+  EXPECT_EQ(slope_at(Clip{}, 0), 0);
+  EXPECT_EQ(slope_at(Clip{}, 6), 0);
+  EXPECT_EQ(slope_at(Clip{}, std::nextafter(6.0f, 0.0f)), 1);
+  EXPECT_EQ(slope_at(Clip{}, 1e-45f), 1);
+  EXPECT_EQ(slope_at(LeakyRelu{.slope = 0.25}, 0), 1);
+  EXPECT_EQ(slope_at(LeakyRelu{.slope = 0.25}, -1e-30f), 0.25f);
+}
+
+TEST(Ops, a_nan_stays_a_nan) {
+  const Tensor<float> x({1, 1, 1, 33}, std::numeric_limits<float>::quiet_NaN());
+  const View<const float> in = x.view();
+  for (const Op& op : {Op{Relu{}}, Op{Clip{}}, Op{FakeQuant{}}, Op{LeakyRelu{}}, Op{Sigmoid{}}}) {
+    Tensor<float> y(x.shape());
+    OpState state;
+    const Forward<float> f{.in = {&in, 1}, .out = y.view(), .state = state};
+    std::visit([&](const auto& o) { o.forward(f); }, op);
+    for (const float v : y.span()) EXPECT_TRUE(std::isnan(v)) << to_string(op);
+  }
 }
 
 TEST(Ops, sigmoid_at_extremes) {
