@@ -30,11 +30,6 @@ Rounding rounding_named(const std::string& name) {
   return find_by_name<Entry>("rounding", name, table).rounding;
 }
 
-struct Preset {
-  std::string_view name;
-  PtqOptions (*make)(int weight_bits, int activation_bits);
-};
-
 PtqOptions simple(int weight_bits, int activation_bits) {
   return {.weight_bits = weight_bits,
           .activation_bits = activation_bits,
@@ -60,7 +55,7 @@ PtqOptions tidl(int weight_bits, int activation_bits) {
           .passes = {"fold_batch_norm", "clip_weights", "quantize", "correct_bias"}};
 }
 
-constexpr std::array kPresets{Preset{"simple", simple}, Preset{"best", best}, Preset{"tidl", tidl}};
+constexpr std::array kPresets{PtqPreset{"simple", simple}, PtqPreset{"best", best}, PtqPreset{"tidl", tidl}};
 
 }  // namespace
 
@@ -77,8 +72,10 @@ std::span<const Pass> pass_table() {
   return table;
 }
 
+std::span<const PtqPreset> ptq_presets() { return kPresets; }
+
 PtqOptions ptq_preset(const std::string& name, int weight_bits, int activation_bits) {
-  return find_by_name<Preset>("preset", name, kPresets).make(weight_bits, activation_bits);
+  return find_by_name<PtqPreset>("preset", name, kPresets).make(weight_bits, activation_bits);
 }
 
 PtqResult post_training_quantize(const Graph& graph, ImageSource& images, const PtqOptions& options,

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -29,6 +31,12 @@ struct PtqOptions {
   int batch = 25;  ///< images per step of a pass
   std::uint64_t seed = 0;
 };
+
+struct PtqPreset {
+  std::string_view name;
+  PtqOptions (*make)(int weight_bits, int activation_bits);
+};
+std::span<const PtqPreset> ptq_presets();
 
 /// Named settings: `simple` (min-max, no correction), `best`, `tidl`. @throws UsageError for an unknown name
 PtqOptions ptq_preset(const std::string& name, int weight_bits, int activation_bits);

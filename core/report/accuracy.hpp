@@ -36,6 +36,7 @@ struct AccuracyRow {
   std::optional<double> agreement;         ///< same top-1 as the reference
   std::optional<double> sqnr_db;           ///< of the logits, against the reference's
   double seconds = 0;                      ///< of the evaluation
+  double quantize_seconds = 0;             ///< of making the network from the float one
   std::vector<CalibrationSetResult> sets;  ///< of repetitions with other calibration images
 };
 
@@ -50,6 +51,7 @@ AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* refe
 /// Everything that a table says: the store that report.json holds and every other form is printed from.
 struct AccuracyReport {
   std::vector<AccuracyRow> rows;
+  std::string reference = "float";  ///< the column that differences are to
   std::string triage;
   std::vector<std::string> notes;  ///< footnotes: skipped images, leakage, alarms
   nlohmann::ordered_json config, hashes, machine, details;

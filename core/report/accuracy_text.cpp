@@ -41,6 +41,7 @@ Json to_json(const AccuracyRow& row) {
   json["agreement"] = number(row.agreement);
   json["sqnr_db"] = number(row.sqnr_db);
   json["seconds"] = row.seconds;
+  json["quantize_seconds"] = row.quantize_seconds;
   json["weight_bits"] = row.weight_bits == 0 ? Json(nullptr) : Json(row.weight_bits);
   json["activation_bits"] = row.activation_bits == 0 ? Json(nullptr) : Json(row.activation_bits);
   for (const CalibrationSetResult& set : row.sets) {
@@ -169,13 +170,14 @@ std::string triage(const std::vector<AccuracyRow>& rows) {
 
 std::vector<std::string> alarms(const std::vector<AccuracyRow>& rows, int classes) {
   std::vector<std::string> found;
+  const double chance = 100.0 / std::max(1, classes);
   for (const AccuracyRow& row : rows) {
-    const double chance = 100.0 / std::max(1, classes);
     if (!row.segmentation && row.interval && row.interval->lo <= chance) {
-      found.push_back(fmt::format("Alarm: {} is at chance level ({:.2f} of {} classes): {}.", row.method, row.accuracy,
-                                  classes,
-                                  row.weight_bits == 0 ? "check labels, their order and the preprocessing"
-                                                       : "the network did not survive this method"));
+      const std::string fact =
+          fmt::format("Alarm: {} is at chance level ({:.2f} % of {} classes): ", row.method, row.accuracy, classes);
+      // Then the other rows say nothing, neither good nor bad.
+      if (row.weight_bits == 0) return {fact + "check labels, their order and the preprocessing before all else."};
+      found.push_back(fact + "the network did not survive this method.");
     }
     if (row.weight_bits > 0 && row.delta_interval && row.delta_interval->lo > 0) {
       found.push_back(fmt::format("Alarm: {} is above float beyond noise ({}): check that both saw the same input.",
@@ -186,7 +188,7 @@ std::vector<std::string> alarms(const std::vector<AccuracyRow>& rows, int classe
 }
 
 nlohmann::ordered_json to_json(const AccuracyReport& report) {
-  Json json{{"rows", Json::array()}};
+  Json json{{"reference", report.reference}, {"rows", Json::array()}};
   for (const AccuracyRow& row : report.rows) json["rows"].push_back(to_json(row));
   json["triage"] = report.triage;
   json["notes"] = report.notes;
@@ -202,7 +204,7 @@ Table to_table(const AccuracyReport& report) {
   Table table;
   table.columns = {{"method", false}, {segmentation ? "mIoU" : "top-1"}, {"95 % interval"}};
   if (!segmentation) table.columns.push_back({"top-5"});
-  for (const char* name : {"n", "Δ float", "95 % of Δ"}) table.columns.push_back({name});
+  for (const char* name : {"n", "Δ", "95 % of Δ"}) table.columns.push_back({name});
   if (!segmentation) {
     for (const char* name : {"p", "agree", "SQNR dB"}) table.columns.push_back({name});
   }
@@ -223,6 +225,12 @@ Table to_table(const AccuracyReport& report) {
     }
     cells.push_back(cell(row.seconds, 1));
     table.rows.push_back(std::move(cells));
+  }
+  const bool compares = std::any_of(report.rows.begin(), report.rows.end(), [](const auto& row) { return row.delta; });
+  if (compares) {
+    table.notes.push_back(fmt::format("Δ, p (exact McNemar){} are to {}, paired image by image; intervals at 95 %.",
+                                      segmentation ? "" : ", agreement of the top class and SQNR of the logits",
+                                      report.reference));
   }
   for (const AccuracyRow& row : report.rows) {
     if (row.sets.size() > 1) table.notes.push_back(spread_note(row));

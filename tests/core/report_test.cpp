@@ -124,7 +124,7 @@ TEST(Report, EveryFormatComesFromTheSameStore) {
   const std::string csv = render(report, Format::csv);
   EXPECT_EQ(csv.substr(0, csv.find('\n')),
             "method,top1,top5,n,interval_lo,interval_hi,delta,delta_interval_lo,delta_interval_hi,p_value,agreement,"
-            "sqnr_db,seconds,weight_bits,activation_bits");
+            "sqnr_db,seconds,quantize_seconds,weight_bits,activation_bits");
   EXPECT_NE(csv.find("\nptq8,97.0,"), std::string::npos) << csv;
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 3);
 

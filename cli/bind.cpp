@@ -1,0 +1,94 @@
+// Names, help and choices of all options.
+#include "cli/bind.hpp"
+
+#include "calibration/estimators/estimators.hpp"
+#include "core/io/model.hpp"
+#include "core/report/table.hpp"
+#include "datasets/dataset.hpp"
+#include "ptq/pass.hpp"
+
+namespace binade {
+namespace {
+
+std::vector<std::string> words_of(std::string_view key) {
+  const auto words = preprocessing_words(key);
+  return {words.begin(), words.end()};
+}
+
+}  // namespace
+
+void bind(Flags& flags, NetworkFlags& network) {
+  const std::string unset = "as the model says";
+  flags.section("Network");
+  flags.add("model", network.model,
+            "an .onnx file, a checkpoint (.h5) or a name of the zoo (binade inspect --model all)");
+  flags.add("preprocessing.resize", network.resize, "how an image becomes the size of the input",
+            {.choices = words_of("resize"), .when_unset = unset});
+  flags.add("preprocessing.size", network.size, "of the short side after resizing, pixels", {.when_unset = unset});
+  flags.add("preprocessing.interpolation", network.interpolation, "when enlarging; shrinking always averages",
+            {.choices = words_of("interpolation"), .when_unset = unset});
+  flags.add("preprocessing.color", network.color, "order of channels",
+            {.choices = words_of("color"), .when_unset = unset});
+  flags.add("preprocessing.mean", network.mean, "subtracted from 0..255: one number, or three with commas",
+            {.when_unset = unset});
+  flags.add("preprocessing.scale", network.scale, "then multiplied: one number, or three with commas",
+            {.when_unset = unset});
+}
+
+void bind_evaluation(Flags& flags, DataFlags& data) {
+  flags.section("Images");
+  flags.add("dataset", data.dataset, "layout of the folder", {.choices = names_of(dataset_kinds())});
+  flags.add("data", data.data, "folder of the evaluation images; `generated` makes them there when it is missing");
+  flags.add("images", data.images, "how many, chosen by the seed; 0: all");
+  flags.add("skip-bad-images", data.skip_bad_images,
+            "leave images out that cannot be read, and list them, instead of an error");
+  flags.add("seed", data.seed, "of every choice that is made at random");
+  flags.add("generated.classes", data.generated.classes, "of the generated set, when it is made");
+  flags.add("generated.train", data.generated.train, "training images in all");
+  flags.add("generated.val", data.generated.val, "evaluation images in all");
+  flags.add("generated.size", data.generated.size, "pixels, square");
+  flags.add("generated.seed", data.generated.seed, "of the drawing");
+  flags.add("generated.difficulty", data.generated.difficulty, "0: clean; 1: a small network ends near 90 %");
+  flags.add("generated.png", data.generated.png, "lossless files instead of JPEG");
+}
+
+void bind_calibration(Flags& flags, DataFlags& data) {
+  flags.add("calibration-data", data.calibration_data, "folder of the images to calibrate on, in the same layout",
+            {.when_unset = "train/ below --data"});
+  flags.add("calibration-images", data.calibration_images, "how many, chosen by the seed; 0: all");
+  flags.add("allow-leakage", data.allow_leakage, "calibrate on images that are evaluated, too; the table then says so");
+}
+
+void bind(Flags& flags, OutputFlags& output) {
+  flags.section("Output");
+  flags.add("out", output.out, "folder for reports and predictions; created, and left alone if it holds anything");
+  flags.add("force", output.force, "overwrite what is in --out");
+  flags.add("format", output.format, "of what is printed", {.choices = names_of(formats())});
+}
+
+void bind(Flags& flags, PtqOptions& options) {
+  const std::string unset = "as the preset says";
+  std::vector<std::string> ranges = names_of(estimator_table());
+  ranges.emplace_back("exponent_search");
+  flags.section("Post-training quantization");
+  flags.add("ptq.range", options.range, "how the range of an activation is chosen",
+            {.choices = ranges, .when_unset = unset});
+  flags.add("ptq.weight-range", options.weight_range, "how the range of weights is chosen",
+            {.choices = ranges, .when_unset = unset});
+  flags.add("ptq.percentile", options.percentile, "percent cut at each tail by the range `percentile`",
+            {.when_unset = unset});
+  flags.add("ptq.bias-bits", options.bias_bits, "width of biases: 32, 16 or 8", {.when_unset = unset});
+  flags.add("ptq.passes", options.passes, "in the order in which they run",
+            {.choices = names_of(pass_table()), .when_unset = unset});
+  flags.add("ptq.ridge", options.ridge, "round_weights: weight of staying near the float weights",
+            {.when_unset = unset});
+  flags.add("ptq.damping", options.damping, "round_weights: added to the diagonal of the normal equations",
+            {.when_unset = unset});
+  flags.add("ptq.weight-rounding", options.weight_rounding, "of weights",
+            {.choices = {"half_up", "half_away", "half_even"}, .when_unset = unset});
+  flags.add("ptq.activation-rounding", options.activation_rounding, "of activations",
+            {.choices = {"half_up", "half_away", "half_even"}, .when_unset = unset});
+  flags.add("ptq.batch", options.batch, "images per step of a pass", {.when_unset = unset});
+}
+
+}  // namespace binade

@@ -1,0 +1,51 @@
+// The names of all options: the one place where a variable of a room becomes a flag.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/flags.hpp"
+#include "datasets/generated.hpp"
+#include "ptq/ptq.hpp"
+
+namespace binade {
+
+/// --model and [preprocessing].
+struct NetworkFlags {
+  std::string model;
+  /// What the model's own preprocessing is overlaid with; empty: as the model says.
+  std::string resize, interpolation, color, mean, scale;
+  int size = 0;
+};
+void bind(Flags& flags, NetworkFlags& network);
+
+/// Which images.
+struct DataFlags {
+  std::string dataset = "imagenet";
+  std::string data;
+  std::string calibration_data;  ///< empty: the training part of `data`
+  int images = 0;                ///< 0: all
+  int calibration_images = 256;
+  bool skip_bad_images = false;
+  bool allow_leakage = false;
+  GeneratedOptions generated;
+  std::uint64_t seed = 0;
+};
+/// --dataset, --data, --images, --skip-bad-images, --seed, [generated].
+void bind_evaluation(Flags& flags, DataFlags& data);
+/// --calibration-data, --calibration-images, --allow-leakage.
+void bind_calibration(Flags& flags, DataFlags& data);
+
+/// --out, --force, --format.
+struct OutputFlags {
+  std::string out;
+  bool force = false;
+  std::string format = "text";
+};
+void bind(Flags& flags, OutputFlags& output);
+
+/// [ptq]: an overlay on what a preset says.
+void bind(Flags& flags, PtqOptions& options);
+
+}  // namespace binade

@@ -1,0 +1,55 @@
+// The grammar of method names: KIND BITS [-simple] or KIND-wBITSaBITS [-simple].
+#include "cli/methods.hpp"
+
+#include <array>
+#include <regex>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/base/names.hpp"
+
+namespace binade {
+
+const char* const kMethodHelp =
+    "rows, separated by commas: float, ptq8-simple (min-max, no correction), ptq8, ptq16, ptq-w4a8 and other widths "
+    "from "
+    "2 to 16";
+
+Method parse_method(const std::string& name) {
+  if (name == "float") return {.name = name};
+  static const std::regex kGrammar("ptq(?:([0-9]{1,2})|-w([0-9]{1,2})a([0-9]{1,2}))(-simple)?");
+  std::smatch match;
+  if (!std::regex_match(name, match, kGrammar)) {
+    constexpr std::array<std::string_view, 5> kKnown{"float", "ptq8-simple", "ptq8", "ptq16", "ptq-w4a8"};
+    throw UsageError(unknown_name("method", name, kKnown));
+  }
+  const auto bits = [&](std::size_t group) {
+    return std::stoi(match[group].matched ? match[group].str() : match[1].str());
+  };
+  const Method method{.name = name,
+                      .kind = Method::Kind::ptq,
+                      .weight_bits = bits(2),
+                      .activation_bits = bits(3),
+                      .simple = match[4].matched};
+  for (const int width : {method.weight_bits, method.activation_bits}) {
+    if (width < 2 || width > 16) {
+      throw UsageError(fmt::format("method '{}': {} bits; weights and activations have 2 to 16", name, width));
+    }
+  }
+  return method;
+}
+
+std::vector<Method> parse_methods(const std::vector<std::string>& names) {
+  std::vector<Method> methods;
+  for (const std::string& name : names) {
+    for (const Method& earlier : methods) {
+      if (earlier.name == name) throw UsageError("method '" + name + "' is given twice");
+    }
+    methods.push_back(parse_method(name));
+  }
+  if (methods.empty()) throw UsageError("no method: --methods wants at least one, for example float,ptq8");
+  return methods;
+}
+
+}  // namespace binade

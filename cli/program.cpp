@@ -1,0 +1,114 @@
+// Dispatch, help and exit codes.
+#include "cli/program.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <exception>
+
+#include <fmt/format.h>
+
+#include "cli/machine.hpp"
+#include "core/base/error.hpp"
+#include "core/base/names.hpp"
+#include "core/base/parallel.hpp"
+
+namespace binade {
+namespace {
+
+constexpr std::array<Command, 4> kCommands{{
+    {"table", "the accuracy table: one row per method, compared image by image", run_table},
+    {"evaluate", "accuracy of a network as it is stored", run_evaluate},
+    {"inspect", "layers, shapes, parameters, MACs and sizes of a network, or of the whole zoo", run_inspect},
+    {"report", "compares columns of kept predictions, also of different runs", run_report},
+}};
+
+std::string program_help() {
+  std::string text =
+      "binade: from a float network and images to fixed-point networks and what they cost in accuracy\n\n"
+      "Usage: binade COMMAND [CONFIG.cfg] [--flag value ...]\n\nCommands:\n";
+  for (const Command& command : commands()) text += fmt::format("  {:<10}{}\n", command.name, command.summary);
+  return text +
+         "\nFlags win over the config file, the file over defaults; every flag is a key of the file: `--ptq.range mse` "
+         "is\n"
+         "`range = mse` below `[ptq]`. `binade COMMAND --help` lists them, `--dump-config` prints them with their "
+         "values.\n"
+         "Exit codes: 0 done, 1 a check failed, 2 usage, 3 data, 70 a bug of ours.\n";
+}
+
+int dispatch(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) throw UsageError("no command.\n\n" + program_help());
+  const std::string& name = arguments.front();
+  if (name == "--help" || name == "-h" || name == "help") {
+    fmt::print("{}", program_help());
+    return kDone;
+  }
+  if (name == "--version") {
+    fmt::print("binade {}\n", version_text());
+    return kDone;
+  }
+  std::vector<std::string_view> known;
+  for (const Command& command : commands()) {
+    if (command.name == name) return command.run({arguments.begin() + 1, arguments.end()});
+    known.push_back(command.name);
+  }
+  throw UsageError(unknown_name("command", name, known));
+}
+
+int fail(int code, const std::string& message) {
+  std::fflush(stdout);
+  fmt::print(stderr, "error: {}\n", message);
+  return code;
+}
+
+}  // namespace
+
+std::span<const Command> commands() {
+  return kCommands;
+}
+
+int run_program(const std::vector<std::string>& arguments) noexcept {
+  try {
+    return dispatch(arguments);
+  } catch (const UsageError& error) {
+    return fail(kUsage, error.what());
+  } catch (const DataError& error) {
+    return fail(kData, error.what());
+  } catch (const ContractError& error) {
+    return fail(kOurBug,
+                fmt::format("{}\nThis is a bug in binade {}, not a mistake of yours.", error.what(), version_text()));
+  } catch (const std::exception& error) {
+    return fail(kOurBug, fmt::format("unexpected: {}\nThis is a bug in binade {}, not a mistake of yours.",
+                                     error.what(), version_text()));
+  }
+}
+
+bool CommandLine::read(std::vector<std::string> arguments, std::vector<std::string>* words, std::string_view usage) {
+  section("Every command");
+  add("threads", threads_, "of the pool, 0: as many as there are CPUs; results do not depend on it");
+  const auto asked = [&](std::string_view word) { return std::erase(arguments, word) > 0; };
+  if (asked("--help")) {
+    const auto is_this = [&](const Command& command) { return command.name == command_; };
+    fmt::print("binade {}: {}\n\nUsage: binade {} {} [--flag value ...]\n{}{}", command_,
+               std::find_if(kCommands.begin(), kCommands.end(), is_this)->summary, command_, usage, help(),
+               "  --dump-config             print the resolved configuration, which can be read back, and stop\n"
+               "  --version, --help\n");
+    return false;
+  }
+  if (asked("--version")) {
+    fmt::print("binade {}\n", version_text());
+    return false;
+  }
+  const bool dump_config = asked("--dump-config");
+  try {
+    parse(arguments, words);
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("{}\nbinade {} --help lists the flags.", error.what(), command_));
+  }
+  if (threads_ < 0) throw UsageError(fmt::format("--threads: {}; wanted is a number of threads, or 0", threads_));
+  set_thread_count(threads_);
+  if (dump_config) fmt::print("{}", config_text());
+  return !dump_config;
+}
+
+}  // namespace binade

@@ -1,0 +1,207 @@
+// Networks, images and the output folder, with the checks that every command owes.
+#include "cli/session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cli/machine.hpp"
+#include "core/base/error.hpp"
+#include "core/base/hash.hpp"
+#include "core/base/progress.hpp"
+#include "core/base/revision.hpp"
+#include "core/graph/executor.hpp"
+#include "core/io/atomic_file.hpp"
+#include "datasets/leakage.hpp"
+
+namespace binade {
+namespace {
+
+namespace fs = std::filesystem;
+
+int classes_of(const Model& model) {
+  return model.graph.shape(model.graph.output()).c;
+}
+
+void check_count(const char* flag, int count) {
+  if (count < 0) throw UsageError(fmt::format("--{}: {}; wanted is a number of images, or 0 for all", flag, count));
+}
+
+Dataset open_part(const DataFlags& data, const fs::path& root, const std::string& split, const Model& model) {
+  check_fits(model.preprocessing, model.graph.shape(model.graph.inputs().front()));
+  if (data.dataset == "generated" && !fs::exists(root)) {
+    Progress progress("generate images", data.generated.train + data.generated.val, "images");
+    int before = 0;
+    generate_images(root, data.generated, [&](int done, int) { progress.advance(done - std::exchange(before, done)); });
+  }
+  Dataset dataset = open_dataset({.kind = data.dataset, .root = root, .split = split});
+  check_labels(dataset, classes_of(model));
+  return dataset;
+}
+
+}  // namespace
+
+Format format_of(const std::string& name) {
+  for (const FormatEntry& entry : formats()) {
+    if (entry.name == name) return entry.format;
+  }
+  throw ContractError("a format that --format does not offer: " + name);
+}
+
+Model open_network(const NetworkFlags& network) {
+  if (network.model.empty()) {
+    throw UsageError("--model is missing: wanted is an .onnx file, a checkpoint (.h5) or a name of the zoo");
+  }
+  Model model = load_model(network.model);
+  std::string overlay;
+  const auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty()) overlay += fmt::format("{}={} ", key, value);
+  };
+  add("resize", network.resize);
+  add("size", network.size == 0 ? "" : std::to_string(network.size));
+  add("interpolation", network.interpolation);
+  add("color", network.color);
+  add("mean", network.mean);
+  add("scale", network.scale);
+  try {
+    model.preprocessing = parse_preprocessing(overlay, model.preprocessing);
+  } catch (const DataError& error) {
+    throw UsageError(error.what());  // the words came from flags
+  }
+  return model;
+}
+
+std::string model_hash(const NetworkFlags& network) {
+  return fs::is_regular_file(network.model) ? sha256_file(network.model) : sha256_hex(network.model);
+}
+
+Dataset open_evaluation_data(const DataFlags& data, const Model& model) {
+  if (data.data.empty()) throw UsageError("--data is missing: wanted is the folder of the evaluation images");
+  check_count("images", data.images);
+  const Dataset dataset = open_part(data, data.data, "val", model);
+  return data.images == 0 ? dataset : choose_images(dataset, data.images, data.seed);
+}
+
+Dataset open_calibration_data(const DataFlags& data, const Model& model) {
+  check_count("calibration-images", data.calibration_images);
+  if (!data.calibration_data.empty()) return open_part(data, data.calibration_data, "train", model);
+  const fs::path root = data.data;
+  if (data.dataset != "generated" && !fs::exists(root / "train") && !fs::exists(root / "train.txt")) {
+    throw UsageError(
+        fmt::format("--calibration-data is missing, and there is no train/ in '{}': calibration wants images "
+                    "that are not evaluated",
+                    data.data));
+  }
+  return open_part(data, root, "train", model);
+}
+
+std::unique_ptr<LoadedImages> read_images(const std::string& what, const Dataset& dataset, const DataFlags& data,
+                                          const Model& model) {
+  auto images = std::make_unique<LoadedImages>(dataset, model.preprocessing,
+                                               LoadOptions{.skip_bad_images = data.skip_bad_images});
+  const auto total = static_cast<int>(dataset.items.size());
+  Progress progress(what, total, "images");
+  constexpr int kStep = 25;
+  if (!data.skip_bad_images) {  // else positions are known only when all are read
+    for (int first = 0; first < total; first += kStep) {
+      const int step = std::min(kStep, total - first);
+      images->images(first, step);
+      progress.advance(step);
+    }
+  }
+  images->hashes();
+  if (data.skip_bad_images) progress.advance(total);
+  if (images->count() == 0) throw DataError(fmt::format("no image of '{}' could be read", dataset.root.string()));
+  return images;
+}
+
+void note_bad_images(const std::string& what, LoadedImages& images, std::vector<std::string>& notes) {
+  if (images.bad().empty()) return;
+  std::vector<std::string> lines;
+  for (const BadImage& bad : images.bad()) lines.push_back(fmt::format("{}: {}", bad.path, bad.reason));
+  notes.push_back(
+      fmt::format("{} {} images could not be read and were left out:{}", lines.size(), what, list_of(lines)));
+}
+
+void check_leakage(const DataFlags& data, LoadedImages& calibration, LoadedImages& evaluation,
+                   std::vector<std::string>& notes) {
+  const std::vector<Overlap> overlaps = find_overlaps(calibration.hashes(), evaluation.hashes());
+  if (overlaps.empty()) return;
+  std::vector<std::string> lines;
+  for (const Overlap& overlap : overlaps) {
+    lines.push_back(fmt::format("{} is {}", calibration.dataset().items[static_cast<std::size_t>(overlap.first)].path,
+                                evaluation.dataset().items[static_cast<std::size_t>(overlap.second)].path));
+  }
+  const std::string counts = fmt::format("{} of {} evaluation images", overlaps.size(), evaluation.count());
+  if (!data.allow_leakage) {
+    throw DataError(
+        fmt::format("{} are calibration images, too, so that accuracy would flatter: give other images, or "
+                    "--allow-leakage if you mean it{}",
+                    counts, list_of(lines)));
+  }
+  notes.push_back("Leakage allowed: " + counts + " were seen by calibration.");
+}
+
+std::string list_hash(LoadedImages& images) {
+  std::string text;
+  const std::vector<int> labels = images.labels();
+  for (std::size_t i = 0; i < labels.size(); ++i) text += fmt::format("{} {}\n", images.hashes()[i], labels[i]);
+  return sha256_hex(text);
+}
+
+Predictions evaluate_graph(const std::string& method, const Graph& graph, LoadedImages& images, int batch) {
+  Executor<float> executor(graph);
+  Progress progress("evaluate " + method, images.count(), "images");
+  int before = 0;
+  return evaluate([&](View<const float> input) { return executor.forward(input); }, images,
+                  {.method = method, .batch = batch, .progress = [&](int done, int) {
+                     progress.advance(done - std::exchange(before, done));
+                   }});
+}
+
+OutputFolder::OutputFolder(const OutputFlags& output) : path_(output.out) {
+  if (path_.empty()) return;
+  std::error_code error;
+  if (fs::exists(path_) && !fs::is_directory(path_)) {
+    throw UsageError(fmt::format("--out: '{}' is a file; wanted is a folder", output.out));
+  }
+  if (fs::is_directory(path_) && !fs::is_empty(path_) && !output.force) {
+    throw UsageError(
+        fmt::format("--out: '{}' holds files already; give another folder, or --force to overwrite", output.out));
+  }
+  fs::create_directories(path_, error);
+  if (error) throw DataError(fmt::format("cannot create the folder '{}': {}", output.out, error.message()));
+}
+
+void describe_run(AccuracyReport& report, const Flags& flags, const NetworkFlags& network, const Model& model,
+                  LoadedImages& evaluation, std::span<const std::unique_ptr<LoadedImages>> calibration) {
+  report.config = flags.config();
+  report.hashes = {{"model", model_hash(network)},
+                   {"preprocessing", sha256_hex(to_string(model.preprocessing))},
+                   {"evaluation", list_hash(evaluation)}};
+  for (const auto& set : calibration) report.hashes["calibration"].push_back(list_hash(*set));
+  report.hashes["config"] = sha256_hex(report.config.dump());
+  report.hashes["binary"] = sha256_file("/proc/self/exe");
+  report.hashes["revision"] = revision();
+  report.machine = machine_description();
+  report.details["preprocessing"] = to_string(model.preprocessing);
+}
+
+void check_positive(const char* flag, int value) {
+  if (value < 1) throw UsageError(fmt::format("--{}: {}; wanted is at least 1", flag, value));
+}
+
+void OutputFolder::write_report(const AccuracyReport& report) const {
+  write("report.json", render(report, Format::json));
+  write("report.csv", render(report, Format::csv));
+  write("report.md", render(report, Format::md));
+  write("report.txt", render(report, Format::text));
+  write("report.tex", render(report, Format::latex));
+}
+
+void OutputFolder::write(const std::string& name, const std::string& text) const {
+  if (*this) write_file_atomically(file(name), text);
+}
+
+}  // namespace binade

@@ -1,0 +1,69 @@
+// What commands share: opening networks and images, keeping evaluation clean, the output folder.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/bind.hpp"
+#include "core/io/model.hpp"
+#include "core/report/accuracy.hpp"
+#include "datasets/evaluate.hpp"
+#include "datasets/loader.hpp"
+
+namespace binade {
+
+Format format_of(const std::string& name);
+
+/// The model with the preprocessing that the flags overlay. @throws UsageError without --model
+Model open_network(const NetworkFlags& network);
+/// What identifies it in results: the SHA-256 of the file, or of the zoo's name.
+std::string model_hash(const NetworkFlags& network);
+
+/// The images of --data, every label a class of the network. Generated ones are made when the folder is missing.
+/// @throws UsageError without --data; DataError if images and network do not fit
+Dataset open_evaluation_data(const DataFlags& data, const Model& model);
+/// The images of --calibration-data, or of the training part of --data; all of them.
+Dataset open_calibration_data(const DataFlags& data, const Model& model);
+
+/// Decodes them all, with a progress bar. @throws DataError naming every bad image, unless --skip-bad-images
+std::unique_ptr<LoadedImages> read_images(const std::string& what, const Dataset& dataset, const DataFlags& data,
+                                          const Model& model);
+/// "3 images could not be read and were left out: ...", or nothing.
+void note_bad_images(const std::string& what, LoadedImages& images, std::vector<std::string>& notes);
+
+/// @throws DataError naming the images that are in both, or a line in `notes` with --allow-leakage
+void check_leakage(const DataFlags& data, LoadedImages& calibration, LoadedImages& evaluation,
+                   std::vector<std::string>& notes);
+
+/// SHA-256 of an ordered list of image contents and labels.
+std::string list_hash(LoadedImages& images);
+
+/// Accuracy of a float or fake-quantized graph, with a progress bar.
+Predictions evaluate_graph(const std::string& method, const Graph& graph, LoadedImages& images, int batch);
+
+/// Fills config, hashes and machine. @shape calibration: one per calibration set
+void describe_run(AccuracyReport& report, const Flags& flags, const NetworkFlags& network, const Model& model,
+                  LoadedImages& evaluation, std::span<const std::unique_ptr<LoadedImages>> calibration = {});
+
+/// @throws UsageError unless value >= 1
+void check_positive(const char* flag, int value);
+
+/// The folder of --out. Nothing is written if the flag is not given.
+class OutputFolder {
+ public:
+  /// Creates it. @throws UsageError if it holds anything and --force is not given; DataError if it cannot be made
+  explicit OutputFolder(const OutputFlags& output);
+  explicit operator bool() const { return !path_.empty(); }
+  std::filesystem::path file(const std::string& name) const { return path_ / name; }
+  void write(const std::string& name, const std::string& text) const;
+  /// report.json, .csv, .md, .txt and .tex.
+  void write_report(const AccuracyReport& report) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace binade

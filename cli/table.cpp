@@ -1,0 +1,39 @@
+// table: one row per method, on the same images.
+#include <fmt/format.h>
+
+#include "cli/program.hpp"
+#include "cli/session.hpp"
+#include "cli/table_run.hpp"
+#include "core/report/predictions_file.hpp"
+
+namespace binade {
+
+int run_table(const std::vector<std::string>& arguments) {
+  TableFlags table;
+  CommandLine flags("table");
+  bind(flags, table.network);
+  bind_evaluation(flags, table.data);
+  bind_calibration(flags, table.data);
+  flags.add("calibration-sets", table.calibration_sets, "repeat with that many seeded choices and print the spread");
+  flags.section("Methods");
+  flags.add("methods", table.methods, kMethodHelp);
+  flags.add("preset", table.preset, "settings of the rows that are not -simple", {.choices = names_of(ptq_presets())});
+  flags.add("batch", table.batch, "images per step of an evaluation; results do not depend on it");
+  bind(flags, table.ptq);
+  bind(flags, table.output);
+  if (!flags.read(arguments)) return kDone;
+
+  const std::vector<Method> methods = parse_methods(table.methods);
+  check_positive("calibration-sets", table.calibration_sets);
+  check_positive("batch", table.batch);
+  const OutputFolder out(table.output);
+  const TableResult result = run_accuracy_table(table, methods, flags);
+
+  out.write_report(result.report);
+  out.write("config.cfg", flags.config_text());
+  if (out) write_predictions(out.file("predictions.h5"), result.columns);
+  fmt::print("{}", render(result.report, format_of(table.output.format)));
+  return kDone;
+}
+
+}  // namespace binade

@@ -1,0 +1,156 @@
+// Float first, then each method on its calibration images, all on the same evaluation images.
+#include "cli/table_run.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "cli/session.hpp"
+#include "core/base/error.hpp"
+#include "core/base/progress.hpp"
+
+namespace binade {
+namespace {
+
+/// Images and networks of one table, and what has been found so far.
+class TableRun {
+ public:
+  TableRun(const TableFlags& table, const std::vector<Method>& methods, const Flags& flags)
+      : table_(table), methods_(methods), flags_(flags), model_(open_network(table.network)) {}
+
+  TableResult run();
+
+ private:
+  bool wants_calibration() const {
+    return std::any_of(methods_.begin(), methods_.end(), [](const Method& m) { return m.kind == Method::Kind::ptq; });
+  }
+  void open_images();
+  AccuracyRow quantized_row(const Method& method);
+  /// Quantizes on calibration set `set` and evaluates; seconds of the quantization go to `seconds`.
+  Predictions quantize_and_evaluate(const Method& method, std::size_t set, double& seconds);
+  void describe();
+
+  const TableFlags& table_;
+  const std::vector<Method>& methods_;
+  const Flags& flags_;
+  Model model_;
+  std::unique_ptr<LoadedImages> evaluation_;
+  std::vector<std::unique_ptr<LoadedImages>> calibration_;  ///< one per calibration set
+  std::optional<Predictions> reference_;
+  TableResult result_;
+};
+
+void TableRun::open_images() {
+  const DataFlags& data = table_.data;
+  const Dataset evaluation = open_evaluation_data(data, model_);
+  std::vector<Dataset> sets;
+  if (wants_calibration()) {
+    const Dataset all = open_calibration_data(data, model_);
+    const auto available = static_cast<int>(all.items.size());
+    // The default asks for no more than there is; a number that was asked for must be there.
+    const bool is_default = !flags_.is_set("calibration-images");
+    const int wanted = data.calibration_images == 0 ? available
+                       : is_default                 ? std::min(available, data.calibration_images)
+                                                    : data.calibration_images;
+    for (int k = 0; k < table_.calibration_sets; ++k) {
+      sets.push_back(choose_images(all, wanted, data.seed + static_cast<std::uint64_t>(k)));
+    }
+  }
+  auto& notes = result_.report.notes;
+  for (std::size_t k = 0; k < sets.size(); ++k) {
+    calibration_.push_back(read_images(
+        k == 0 ? "read calibration images" : fmt::format("read calibration set {}", k + 1), sets[k], data, model_));
+    note_bad_images("calibration", *calibration_.back(), notes);
+  }
+  evaluation_ = read_images("read evaluation images", evaluation, data, model_);
+  note_bad_images("evaluation", *evaluation_, notes);
+  for (const auto& images : calibration_) check_leakage(data, *images, *evaluation_, notes);
+}
+
+Predictions TableRun::quantize_and_evaluate(const Method& method, std::size_t set, double& seconds) {
+  const std::string name = set == 0 ? method.name : fmt::format("{}.set{}", method.name, set + 1);
+  const PtqOptions options = ptq_options(method, table_.preset, flags_, table_.data.seed);
+  PtqResult quantized;
+  {
+    const auto start = std::chrono::steady_clock::now();
+    Progress progress("quantize " + name, static_cast<std::int64_t>(options.passes.size()), "passes");
+    int before = 0;
+    quantized =
+        post_training_quantize(model_.graph, *calibration_[set], options, [&](const std::string& pass, int done, int) {
+          progress.note(pass);
+          progress.advance(done - std::exchange(before, done));
+        });
+    progress.note("");
+    progress.advance(static_cast<std::int64_t>(options.passes.size()) - before);
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  result_.report.details[name] = std::move(quantized.report);
+  return evaluate_graph(name, quantized.quantized, *evaluation_, table_.batch);
+}
+
+AccuracyRow TableRun::quantized_row(const Method& method) {
+  AccuracyRow row;
+  std::vector<CalibrationSetResult> sets;
+  for (std::size_t set = 0; set < calibration_.size(); ++set) {
+    double seconds = 0;
+    Predictions predictions = quantize_and_evaluate(method, set, seconds);
+    const AccuracyRow found = accuracy_row(predictions, &*reference_);
+    if (set == 0) {
+      row = found;
+      row.quantize_seconds = seconds;
+    }
+    sets.push_back({found.accuracy, found.agreement.value_or(0), found.sqnr_db.value_or(0)});
+    result_.columns.push_back(std::move(predictions));
+  }
+  row.weight_bits = method.weight_bits;
+  row.activation_bits = method.activation_bits;
+  if (sets.size() > 1) row.sets = std::move(sets);
+  return row;
+}
+
+void TableRun::describe() {
+  AccuracyReport& report = result_.report;
+  report.triage = triage(report.rows);
+  const std::vector<std::string> found = alarms(report.rows, reference_->classes);
+  report.notes.insert(report.notes.end(), found.begin(), found.end());
+  std::string images = fmt::format("n = {} images of '{}'", evaluation_->count(), table_.data.data);
+  if (!calibration_.empty()) images += fmt::format(", calibrated on {} other images", calibration_.front()->count());
+  report.notes.insert(report.notes.begin(), images + ".");
+  describe_run(report, flags_, table_.network, model_, *evaluation_, calibration_);
+}
+
+TableResult TableRun::run() {
+  open_images();
+  reference_ = evaluate_graph("float", model_.graph, *evaluation_, table_.batch);
+  for (const Method& method : methods_) {
+    if (method.kind == Method::Kind::reference) {
+      result_.report.rows.push_back(accuracy_row(*reference_, nullptr));
+      result_.columns.push_back(*reference_);
+    } else {
+      result_.report.rows.push_back(quantized_row(method));
+    }
+  }
+  describe();
+  return std::move(result_);
+}
+
+}  // namespace
+
+PtqOptions ptq_options(const Method& method, const std::string& preset, const Flags& flags, std::uint64_t seed) {
+  PtqOptions options = ptq_preset(method.simple ? "simple" : preset, method.weight_bits, method.activation_bits);
+  options.seed = seed;
+  if (!method.simple) {
+    Flags overlay;
+    bind(overlay, options);
+    flags.apply_to(overlay);
+  }
+  return options;
+}
+
+TableResult run_accuracy_table(const TableFlags& table, const std::vector<Method>& methods, const Flags& flags) {
+  return TableRun(table, methods, flags).run();
+}
+
+}  // namespace binade

@@ -1,0 +1,52 @@
+// Method names: what they mean, and what is said about names that mean nothing.
+#include "cli/methods.hpp"
+
+#include <gtest/gtest.h>
+
+#include "cli/table_run.hpp"
+#include "core/base/error.hpp"
+
+namespace binade {
+namespace {
+
+TEST(Methods, NamesMeanWidths) {
+  EXPECT_EQ(parse_method("float").kind, Method::Kind::reference);
+  const Method simple = parse_method("ptq8-simple");
+  EXPECT_TRUE(simple.simple);
+  EXPECT_EQ(simple.weight_bits, 8);
+  const Method mixed = parse_method("ptq-w4a8");
+  EXPECT_EQ(mixed.weight_bits, 4);
+  EXPECT_EQ(mixed.activation_bits, 8);
+  EXPECT_FALSE(mixed.simple);
+  EXPECT_EQ(parse_method("ptq16").activation_bits, 16);
+}
+
+TEST(Methods, OthersAreMistakes) {
+  for (const char* name : {"ptq", "ptq1", "ptq17", "ptq-w4", "ptq-w4a99", "ptq8simple", "int8", "", "float8"}) {
+    EXPECT_THROW(parse_method(name), UsageError) << name;
+  }
+  try {
+    parse_method("ptq8-simpel");
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("did you mean 'ptq8-simple'?"), std::string::npos) << error.what();
+  }
+  EXPECT_THROW(parse_methods({"ptq8", "ptq8"}), UsageError);
+  EXPECT_THROW(parse_methods({}), UsageError);
+}
+
+TEST(Methods, FlagsLieOverThePresetButNotOverSimple) {
+  PtqOptions unused;
+  Flags flags;
+  bind(flags, unused);
+  flags.parse({"--ptq.range", "kl", "--ptq.bias-bits", "16"});
+  const PtqOptions best = ptq_options(parse_method("ptq-w4a8"), "best", flags, 7);
+  EXPECT_EQ(best.range, "kl");
+  EXPECT_EQ(best.bias_bits, 16);
+  EXPECT_EQ(best.weight_bits, 4);
+  EXPECT_EQ(best.seed, 7U);
+  EXPECT_EQ(best.passes, ptq_preset("best", 4, 8).passes);
+  EXPECT_EQ(ptq_options(parse_method("ptq8-simple"), "best", flags, 0).range, "min_max");
+}
+
+}  // namespace
+}  // namespace binade
