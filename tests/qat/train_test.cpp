@@ -1,13 +1,15 @@
 // Whole runs: continued ones equal those never stopped, metrics say what happened, senseless options are refused.
 #include "qat/train.hpp"
 
-#include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
+#include "core/io/checkpoint.hpp"
+#include "qat/checkpoint.hpp"
 #include "tests/qat/tiny.hpp"
 
 namespace binade {
@@ -51,6 +53,29 @@ TEST(Train, ContinuedAtAnyEpochEqualsNeverStopped) {
     const TrainCheckpoint from = checkpoints[stop];
     expect_same_run(train(tiny_network(9, 0.2), source, kOptions, {.validate = first_weight}, &from), whole);
   }
+}
+
+TEST(Train, ContinuedFromDiskEqualsNeverStopped) {
+  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "train_test_checkpoint.h5";
+  StripeSource source(100);
+  const Model model{.name = "tiny", .graph = tiny_network(1, 0.2), .classes = {"a", "b", "c", "d"}};
+  const TrainCallbacks callbacks{.validate = first_weight, .on_checkpoint = [&](const TrainCheckpoint& at) {
+                                   if (at.epochs_done == 2) save_training(model, at, path);
+                                 }};
+  const TrainCheckpoint whole = train(model.graph, source, kOptions, callbacks);
+  const SavedTraining saved = load_training(path);
+  EXPECT_EQ(saved.model.classes, model.classes);
+  EXPECT_EQ(saved.checkpoint.epochs_done, 2);
+  expect_same_run(train(saved.model.graph, source, kOptions, {.validate = first_weight}, &saved.checkpoint), whole);
+
+  save_checkpoint(model, path);
+  try {
+    load_training(path);
+    FAIL() << "a model without a training state was taken for a run";
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("no training state"), std::string::npos) << error.what();
+  }
+  std::filesystem::remove(path);
 }
 
 TEST(Train, LearnsAndReportsIt) {

@@ -1,0 +1,79 @@
+// Optimizer tensors travel as parameters that no node reads, the rest as JSON text beside the model.
+#include "qat/checkpoint.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.hpp"
+#include "core/io/checkpoint.hpp"
+
+namespace binade {
+namespace {
+
+using nlohmann::json;
+
+json to_json(const MetricsRow& row) {
+  json line = {row.epoch, row.step, row.loss, row.learning_rate, row.images_per_second, nullptr};
+  if (row.validation_top1) line[5] = *row.validation_top1;
+  return line;
+}
+
+MetricsRow row_from_json(const json& line) {
+  MetricsRow row{.epoch = line.at(0).get<int>(),
+                 .step = line.at(1).get<std::int64_t>(),
+                 .loss = line.at(2).get<double>(),
+                 .learning_rate = line.at(3).get<double>(),
+                 .images_per_second = line.at(4).get<double>(),
+                 .validation_top1 = {}};
+  if (!line.at(5).is_null()) row.validation_top1 = line.at(5).get<double>();
+  return row;
+}
+
+}  // namespace
+
+void save_training(const Model& model, const TrainCheckpoint& checkpoint, const std::filesystem::path& path) {
+  json training{{"step", checkpoint.trainer.step},
+                {"epochs_done", checkpoint.epochs_done},
+                {"settings", checkpoint.settings},
+                {"metrics", json::array()},
+                {"tensors", json::array()}};
+  for (const MetricsRow& row : checkpoint.metrics) training["metrics"].push_back(to_json(row));
+  Model saved = model;
+  saved.graph = checkpoint.network;
+  for (const auto& [name, tensor] : checkpoint.trainer.tensors) {
+    saved.graph.parameter(name, tensor);
+    training["tensors"].push_back(name);
+  }
+  save_checkpoint(saved, path, json{{"training", training}}.dump());
+}
+
+SavedTraining load_training(const std::filesystem::path& path) {
+  Checkpoint file = load_checkpoint(path);
+  SavedTraining saved{.model = std::move(file.model), .checkpoint = {}};
+  const Graph& graph = saved.model.graph;
+  TrainCheckpoint& checkpoint = saved.checkpoint;
+  try {
+    const json training = json::parse(file.extra).at("training");
+    checkpoint.trainer.step = training.at("step").get<std::int64_t>();
+    checkpoint.epochs_done = training.at("epochs_done").get<int>();
+    checkpoint.settings = training.at("settings").get<std::map<std::string, std::string>>();
+    for (const json& row : training.at("metrics")) checkpoint.metrics.push_back(row_from_json(row));
+    for (const json& entry : training.at("tensors")) {
+      const auto name = entry.get<std::string>();
+      ValueId id{};
+      if (!graph.find(name, id) || !graph.is_parameter(id)) throw DataError("the tensor '" + name + "' is missing");
+      checkpoint.trainer.tensors.emplace(name, graph.tensor(id));
+    }
+  } catch (const json::exception& error) {
+    throw DataError(fmt::format("{}: no training state to resume from ({}); it may be a finished model", path.string(),
+                                error.what()));
+  } catch (const DataError& error) {
+    throw DataError(fmt::format("{}: {}", path.string(), error.what()));
+  }
+  // What no node reads is left out: the optimizer's tensors.
+  checkpoint.network = rewrite(graph, [](Rewriter& to, const Node& node) { to.copy(node); });
+  saved.model.graph = checkpoint.network;
+  return saved;
+}
+
+}  // namespace binade
