@@ -76,16 +76,16 @@ const ::onnx::ValueInfoProto& find_input(const Importer& importer) {
 /// Whether a 4-axis input is [batch, height, width, channels]: what TensorFlow converters keep.
 bool is_channels_last(const Importer& importer, const std::string& input, const ::onnx::TensorShapeProto& shape) {
   for (const auto& node : importer.proto().node()) {
-    if (node.op_type() != "Transpose" || node.input_size() != 1 || node.input(0) != input) continue;
+    if (node.input_size() == 0 || node.input(0) != input) continue;
+    // A layer that reads the input itself takes ONNX's own order; a transposition says what it was before.
+    if (node.op_type() == "Conv" || node.op_type().ends_with("Pool") || node.op_type() == "BatchNormalization")
+      return false;
     for (const auto& attribute : node.attribute()) {
-      if (attribute.name() == "perm" && attribute.ints_size() == 4 && attribute.ints(1) == 3 && attribute.ints(3) == 2)
-        return true;
+      const auto is = [&](int i, std::int64_t axis) { return attribute.ints(i) == axis; };
+      if (attribute.name() == "perm" && attribute.ints_size() == 4 && is(1, 3) && is(2, 1) && is(3, 2)) return true;
     }
   }
-  const auto like_channels = [&](int i) {
-    const std::int64_t extent = shape.dim(i).dim_value();
-    return extent == 1 || extent == 3 || extent == 4;
-  };
+  const auto like_channels = [&](int i) { return shape.dim(i).dim_value() == 1 || shape.dim(i).dim_value() == 3; };
   return like_channels(3) && !like_channels(1);
 }
 

@@ -28,6 +28,7 @@ class FormulaReader {
     const std::string target = word();
     if (target.empty() || !accept('=')) rest_ = whole;  // "x = ..." names the result, not the variable
     const Affine result = sum();
+    if (!rest_.empty() && rest_[0] == '(') return std::nullopt;  // "log(x)": a call, not a remark
     skip_spaces();
     const bool remark = !rest_.empty() && (rest_[0] == ',' || rest_[0] == ';' || rest_[0] == '(');
     if (failed_ || !(rest_.empty() || remark)) return std::nullopt;
@@ -42,10 +43,11 @@ class FormulaReader {
   void skip_spaces() {
     while (!rest_.empty() && std::isspace(static_cast<unsigned char>(rest_[0])) != 0) rest_.remove_prefix(1);
   }
+  /// Takes the character behind any spaces; takes nothing, not even the spaces, if it is another one.
   bool accept(char wanted) {
-    skip_spaces();
-    if (rest_.empty() || rest_[0] != wanted) return false;
-    rest_.remove_prefix(1);
+    const std::size_t at = std::min(rest_.find_first_not_of(" \t"), rest_.size());
+    if (at == rest_.size() || rest_[at] != wanted) return false;
+    rest_.remove_prefix(at + 1);
     return true;
   }
   std::string word() {
