@@ -57,9 +57,9 @@ struct ConvEngine<T>::Impl {
   ConvGeometry geometry;
   bool adopted = false;
   // Float only: the kernels of this geometry. Without them, gemm:: does the work.
-  std::optional<FloatConv> fast;
-  std::optional<OnednnConv> onednn;        // gradients of what is not depthwise
-  std::optional<DepthwiseConv> depthwise;  // gradients
+  std::optional<FloatConv> fast, transposed;  // the latter: the gradient of a 1x1 convolution
+  std::optional<OnednnConv> onednn;           // gradients of what is not depthwise
+  std::optional<DepthwiseConv> depthwise;     // gradients
   const T* forward_weights = nullptr;
   const T* backward_weights = nullptr;
   std::uint64_t forward_version = 0, backward_version = 0;
@@ -72,6 +72,7 @@ struct ConvEngine<T>::Impl {
     adopted = true;
     if constexpr (std::is_same_v<T, float>) {
       if (FloatConv::supports(g)) fast.emplace(g);
+      if (g.is_pointwise()) transposed.emplace(g);
       if (g.is_depthwise()) {
         depthwise.emplace(g);
       } else if (OnednnConv::supports(g)) {
@@ -119,7 +120,11 @@ void ConvEngine<T>::backward_data(const ConvGeometry& g, int images, const T* dy
   Impl& s = *impl_;
   const bool stale = version == 0 || version != s.backward_version || w != s.backward_weights;
   if constexpr (std::is_same_v<T, float>) {
-    if (s.onednn && stale) s.onednn->pack_backward_data(w);
+    if (s.transposed && stale) {
+      s.transposed->pack_transposed(w);
+    } else if (s.onednn && stale) {
+      s.onednn->pack_backward_data(w);
+    }
     if (s.depthwise && stale) s.depthwise->pack(w);
   }
   s.backward_version = version;
@@ -129,6 +134,10 @@ void ConvEngine<T>::backward_data(const ConvGeometry& g, int images, const T* dy
       const T* from = dy + i * g.out_count();
       T* to = dx + i * g.in_count();
       if constexpr (std::is_same_v<T, float>) {
+        if (s.transposed) {
+          s.transposed->backward_data(from, to);
+          continue;
+        }
         if (s.onednn) {
           s.onednn->backward_data(from, to);
           continue;
