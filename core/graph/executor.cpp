@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/error.hpp"
+#include "core/base/memory.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
 #include "core/graph/fixed_values.hpp"
@@ -28,11 +29,12 @@ struct Executor<T>::Impl {
   Inference<T> inference;
 
   // Training.
-  std::vector<Tensor<T>> kept;  // by value: inputs and results of the whole batch
+  Block<T> kept_block;
+  std::vector<View<T>> kept;  // by value: inputs and results of the whole batch, in the block
   std::vector<OpState> states;
   std::vector<bool> wanted, reaches;  // by value: gradient asked for; gradient needed on the way
   std::vector<Tensor<T>> kept_gradients;
-  AlignedVector<T> gradient_arena;
+  Block<T> gradient_arena;
   std::vector<std::size_t> gradient_offsets;
   int planned_batch = 0;
   std::uint64_t step = 0;
@@ -67,12 +69,20 @@ struct Executor<T>::Impl {
 
   void plan_training(int batch) {
     if (batch == planned_batch) return;
-    kept.resize(graph.values().size());
+    kept.assign(graph.values().size(), {});
+    std::size_t elements = 0;
+    std::vector<std::size_t> offsets(kept.size());
     for (std::size_t i = 0; i < kept.size(); ++i) {
       const Value& value = graph.values()[i];
       if (value.kind == ValueKind::parameter) continue;
       const bool one = fixed.is_constant()[i] || is_scalar_loss(static_cast<ValueId>(i));
-      kept[i].resize(one ? value.shape : value.shape.with_batch(batch));
+      kept[i].shape = one ? value.shape : value.shape.with_batch(batch);
+      offsets[i] = elements;
+      elements += (static_cast<std::size_t>(kept[i].count()) + 15) / 16 * 16;
+    }
+    kept_block = Block<T>(elements);
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      if (graph.values()[i].kind != ValueKind::parameter) kept[i].data = kept_block.data() + offsets[i];
     }
     planned_batch = batch;
     plan_gradients();
@@ -103,7 +113,7 @@ struct Executor<T>::Impl {
       const Value& value = graph.values()[i];
       const auto id = static_cast<ValueId>(i);
       if (value.kind != ValueKind::result || wanted[i]) {
-        kept_gradients[i].resize(value.kind == ValueKind::parameter ? value.shape : kept[i].shape());
+        kept_gradients[i].resize(value.kind == ValueKind::parameter ? value.shape : kept[i].shape);
         continue;
       }
       const std::vector<int> readers = graph.consumers(id);
@@ -113,19 +123,19 @@ struct Executor<T>::Impl {
       indices.push_back(i);
     }
     const MemoryPlan plan = plan_memory(lifetimes);
-    gradient_arena.resize(plan.bytes / sizeof(T));
+    gradient_arena = Block<T>(plan.bytes / sizeof(T));
     for (std::size_t k = 0; k < indices.size(); ++k) gradient_offsets[indices[k]] = plan.offsets[k] / sizeof(T);
   }
 
   View<const T> kept_view(ValueId id) const {
-    return graph.is_parameter(id) ? fixed.view(id) : kept[index_of(id)].view();
+    return graph.is_parameter(id) ? fixed.view(id) : View<const T>(kept[index_of(id)]);
   }
 
   View<T> gradient_view(ValueId id) {
     const std::size_t i = index_of(id);
     if (!reaches[i]) return {};
     if (kept_gradients[i].count() > 0) return kept_gradients[i].view();
-    return {gradient_arena.data() + gradient_offsets[i], kept[i].shape()};
+    return {gradient_arena.data() + gradient_offsets[i], kept[i].shape};
   }
 
   View<const T> train_forward(std::span<const View<const float>> inputs, const Tap<T>& tap) {
@@ -141,7 +151,7 @@ struct Executor<T>::Impl {
       const Node& node = graph.nodes()[i];
       in.clear();
       for (const ValueId id : node.in) in.push_back(kept_view(id));
-      run_node(i, in, kept[index_of(node.out)].view(), states[i]);
+      run_node(i, in, kept[index_of(node.out)], states[i]);
       if (tap) tap(node.out, kept_view(node.out), 0);
     }
     return kept_view(graph.output());
@@ -272,7 +282,7 @@ Graph Executor<T>::graph_with_parameters() const {
 template <class T>
 std::size_t Executor<T>::activation_bytes() const {
   std::size_t elements = impl_->gradient_arena.size();
-  for (const auto& tensor : impl_->kept) elements += static_cast<std::size_t>(tensor.count());
+  elements += impl_->kept_block.size();
   for (const auto& tensor : impl_->kept_gradients) elements += static_cast<std::size_t>(tensor.count());
   return elements * sizeof(T) + impl_->inference.bytes();
 }

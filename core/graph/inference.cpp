@@ -140,7 +140,7 @@ template <class T>
 void Inference<T>::run_piece(const Plan& plan, std::span<const View<const float>> inputs, int first, int images,
                              const Tap<T>& tap) {
   Lane& lane = lanes_[static_cast<std::size_t>(current_lane())];
-  if (lane.arena.size() < plan.elements) lane.arena.resize(plan.elements);
+  if (lane.arena.size() < plan.elements) lane.arena = Block<T>(plan.elements);
   lane.states.resize(graph_.nodes().size());
   lane.views.resize(graph_.values().size());
   load_inputs(lane, inputs, first, images);

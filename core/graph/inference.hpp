@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "core/base/memory.hpp"
 #include "core/graph/executor.hpp"
 #include "core/graph/fixed_values.hpp"
 #include "core/graph/steps.hpp"
@@ -31,7 +32,7 @@ class Inference {
   };
   /// One thread's memory for a piece.
   struct Lane {
-    AlignedVector<T> arena;
+    Block<T> arena;
     std::vector<Tensor<T>> inputs;  // converted to T; unused for float
     std::vector<OpState> states;    // by node
     std::vector<View<const T>> views, in;
