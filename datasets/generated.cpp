@@ -26,7 +26,7 @@ namespace {
 
 constexpr const char* kMarker = "generated.json";
 /// Raised whenever the same options would make other images.
-constexpr int kGeneration = 1;
+constexpr int kGeneration = 2;
 
 nlohmann::json describe(const GeneratedOptions& o) {
   return {{"generation", kGeneration},
@@ -49,8 +49,8 @@ void check(const GeneratedOptions& o) {
   }
   if (o.size < 16 || o.size > 1024)
     throw UsageError(fmt::format("generated images of {} pixels; wanted 16 to 1024", o.size));
-  if (!(o.difficulty >= 0 && o.difficulty <= 2)) {
-    throw UsageError(fmt::format("difficulty {}; wanted 0 to 2", o.difficulty));
+  if (!(o.difficulty >= 0 && o.difficulty <= 3)) {
+    throw UsageError(fmt::format("difficulty {}; wanted 0 to 3", o.difficulty));
   }
 }
 

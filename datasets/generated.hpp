@@ -16,7 +16,9 @@ struct GeneratedOptions {
   int train = 5000, val = 1000;  ///< images in all; image i is of class i % classes
   int size = 64;                 ///< pixels, square, 16 .. 1024
   std::uint64_t seed = 1;
-  double difficulty = 1;  ///< 0: clean; 1: a small network ends near 90 %; scales clutter, contrast, noise, occlusion
+  /// 0: clean; scales clutter, contrast, noise, light, occlusion. At 1 tiny_mobilenet has 66 % after 6 epochs of 5000
+  /// images and still climbs.
+  double difficulty = 1;  ///< 0 .. 3
   bool png = false;       ///< lossless .png files instead of JPEG of quality 90
   friend bool operator==(const GeneratedOptions&, const GeneratedOptions&) = default;
 };

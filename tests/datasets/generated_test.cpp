@@ -108,7 +108,7 @@ TEST(Generated, IsMadeOnceAndNeverHalf) {
 TEST(Generated, RefusesOptionsOutOfRange) {
   const TemporaryFolder root;
   for (const auto& [classes, size, difficulty] :
-       std::vector<std::tuple<int, int, double>>{{1, 64, 1}, {13, 64, 1}, {10, 8, 1}, {10, 64, 3}, {10, 64, NAN}}) {
+       std::vector<std::tuple<int, int, double>>{{1, 64, 1}, {13, 64, 1}, {10, 8, 1}, {10, 64, 3.5}, {10, 64, NAN}}) {
     const GeneratedOptions options{.classes = classes, .size = size, .difficulty = difficulty};
     EXPECT_THROW(generate_images(root / "set", options), UsageError);
   }
