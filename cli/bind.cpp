@@ -42,6 +42,8 @@ void bind_evaluation(Flags& flags, DataFlags& data) {
   flags.add("images", data.images, "how many, chosen by the seed; 0: all");
   flags.add("skip-bad-images", data.skip_bad_images,
             "leave images out that cannot be read, and list them, instead of an error");
+  flags.add("allow-leakage", data.allow_leakage,
+            "evaluate on images that calibration or training sees, too; the table then says so");
   flags.add("seed", data.seed, "of every choice that is made at random");
   flags.add("generated.classes", data.generated.classes, "of the generated set, when it is made");
   flags.add("generated.train", data.generated.train, "training images in all");
@@ -56,7 +58,6 @@ void bind_calibration(Flags& flags, DataFlags& data) {
   flags.add("calibration-data", data.calibration_data, "folder of the images to calibrate on, in the same layout",
             {.when_unset = "train/ below --data"});
   flags.add("calibration-images", data.calibration_images, "how many, chosen by the seed; 0: all");
-  flags.add("allow-leakage", data.allow_leakage, "calibrate on images that are evaluated, too; the table then says so");
 }
 
 void bind(Flags& flags, OutputFlags& output) {
@@ -89,6 +90,37 @@ void bind(Flags& flags, PtqOptions& options) {
   flags.add("ptq.activation-rounding", options.activation_rounding, "of activations",
             {.choices = {"half_up", "half_away", "half_even"}, .when_unset = unset});
   flags.add("ptq.batch", options.batch, "images per step of a pass", {.when_unset = unset});
+}
+
+void bind(Flags& flags, TrainFlags& train) {
+  TrainOptions& options = train.options;
+  flags.section("Training");
+  flags.add("training-data", train.training_data, "folder of the training images, in the same layout",
+            {.when_unset = "train/ below --data"});
+  flags.add("width", train.width, "factor on the channels of a network of the zoo");
+  flags.add("classes", train.classes, "of a network of the zoo; 0: as many as the data has");
+  flags.add("input-size", train.input_size, "pixels, square, of a network of the zoo; 0: its own");
+  flags.add("train.epochs", options.epochs, "how often every image is seen");
+  flags.add("train.batch", options.batch, "images per step");
+  flags.add("train.learning-rate", options.schedule.learning_rate, "at its peak");
+  flags.add("train.schedule", options.schedule.name, "of the learning rate", {.choices = names_of(schedule_table())});
+  flags.add("train.warmup-epochs", options.schedule.warmup_epochs, "of a straight line up to the peak");
+  flags.add("train.final-factor", options.schedule.final_factor, "cosine: part of the peak that remains at the end");
+  flags.add("train.step-epochs", options.schedule.step_epochs, "step: epochs between two drops");
+  flags.add("train.step-factor", options.schedule.step_factor, "step: what is left after a drop");
+  flags.add("train.optimizer", options.update.optimizer.name, "update rule", {.choices = names_of(optimizer_table())});
+  flags.add("train.momentum", options.update.optimizer.momentum, "of SGD");
+  flags.add("train.nesterov", options.update.optimizer.nesterov, "Nesterov's momentum");
+  flags.add("train.weight-decay", options.update.weight_decay, "times the weight, added to its gradient");
+  flags.add("train.decay-everything", options.update.decay_everything, "biases and batch norm, too");
+  flags.add("train.label-smoothing", options.loss.label_smoothing,
+            "part of the target that is spread over all classes");
+  flags.add("train.gradient-clip", options.gradient_clip, "largest 2-norm of all gradients; 0: no limit");
+  flags.add("train.validate-epochs", options.validate_epochs, "epochs between two validations");
+  flags.add("augment.random-crop", train.augmentation.random_crop, "a random part of the image instead of its centre");
+  flags.add("augment.area-min", train.augmentation.area_min, "least part of the image's area");
+  flags.add("augment.area-max", train.augmentation.area_max, "largest part of the image's area");
+  flags.add("augment.flip", train.augmentation.flip, "left and right, every second time");
 }
 
 }  // namespace binade

@@ -7,7 +7,9 @@
 
 #include "cli/flags.hpp"
 #include "datasets/generated.hpp"
+#include "datasets/transforms.hpp"
 #include "ptq/ptq.hpp"
+#include "qat/train.hpp"
 
 namespace binade {
 
@@ -47,5 +49,16 @@ void bind(Flags& flags, OutputFlags& output);
 
 /// [ptq]: an overlay on what a preset says.
 void bind(Flags& flags, PtqOptions& options);
+
+/// [train] and [augment].
+struct TrainFlags {
+  TrainOptions options;
+  Augmentation augmentation;
+  std::string training_data;  ///< empty: the training part of --data
+  double width = 1;           ///< of a network of the zoo, as the two below
+  int classes = 0;            ///< 0: as many as the data has
+  int input_size = 0;         ///< 0: as the zoo says
+};
+void bind(Flags& flags, TrainFlags& train);
 
 }  // namespace binade

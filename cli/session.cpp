@@ -28,14 +28,10 @@ void check_count(const char* flag, int count) {
   if (count < 0) throw UsageError(fmt::format("--{}: {}; wanted is a number of images, or 0 for all", flag, count));
 }
 
-Dataset open_part(const DataFlags& data, const fs::path& root, const std::string& split, const Model& model) {
+/// The part, held against the network: its input, and its classes.
+Dataset open_for(const Model& model, const DataFlags& data, const fs::path& root, const std::string& split) {
   check_fits(model.preprocessing, model.graph.shape(model.graph.inputs().front()));
-  if (data.dataset == "generated" && !fs::exists(root)) {
-    Progress progress("generate images", data.generated.train + data.generated.val, "images");
-    int before = 0;
-    generate_images(root, data.generated, [&](int done, int) { progress.advance(done - std::exchange(before, done)); });
-  }
-  Dataset dataset = open_dataset({.kind = data.dataset, .root = root, .split = split});
+  Dataset dataset = open_part(data, root, split);
   check_labels(dataset, classes_of(model));
   return dataset;
 }
@@ -53,7 +49,10 @@ Model open_network(const NetworkFlags& network) {
   if (network.model.empty()) {
     throw UsageError("--model is missing: wanted is an .onnx file, a checkpoint (.h5) or a name of the zoo");
   }
-  Model model = load_model(network.model);
+  return with_preprocessing(load_model(network.model), network);
+}
+
+Model with_preprocessing(Model model, const NetworkFlags& network) {
   std::string overlay;
   const auto add = [&](const char* key, const std::string& value) {
     if (!value.empty()) overlay += fmt::format("{}={} ", key, value);
@@ -76,16 +75,25 @@ std::string model_hash(const NetworkFlags& network) {
   return fs::is_regular_file(network.model) ? sha256_file(network.model) : sha256_hex(network.model);
 }
 
+Dataset open_part(const DataFlags& data, const fs::path& root, const std::string& split) {
+  if (data.dataset == "generated" && !fs::exists(root)) {
+    Progress progress("generate images", data.generated.train + data.generated.val, "images");
+    int before = 0;
+    generate_images(root, data.generated, [&](int done, int) { progress.advance(done - std::exchange(before, done)); });
+  }
+  return open_dataset({.kind = data.dataset, .root = root, .split = split});
+}
+
 Dataset open_evaluation_data(const DataFlags& data, const Model& model) {
   if (data.data.empty()) throw UsageError("--data is missing: wanted is the folder of the evaluation images");
   check_count("images", data.images);
-  const Dataset dataset = open_part(data, data.data, "val", model);
+  const Dataset dataset = open_for(model, data, data.data, "val");
   return data.images == 0 ? dataset : choose_images(dataset, data.images, data.seed);
 }
 
 Dataset open_calibration_data(const DataFlags& data, const Model& model) {
   check_count("calibration-images", data.calibration_images);
-  if (!data.calibration_data.empty()) return open_part(data, data.calibration_data, "train", model);
+  if (!data.calibration_data.empty()) return open_for(model, data, data.calibration_data, "train");
   const fs::path root = data.data;
   if (data.dataset != "generated" && !fs::exists(root / "train") && !fs::exists(root / "train.txt")) {
     throw UsageError(
@@ -93,7 +101,7 @@ Dataset open_calibration_data(const DataFlags& data, const Model& model) {
                     "that are not evaluated",
                     data.data));
   }
-  return open_part(data, root, "train", model);
+  return open_for(model, data, root, "train");
 }
 
 std::unique_ptr<LoadedImages> read_images(const std::string& what, const Dataset& dataset, const DataFlags& data,
@@ -124,23 +132,32 @@ void note_bad_images(const std::string& what, LoadedImages& images, std::vector<
       fmt::format("{} {} images could not be read and were left out:{}", lines.size(), what, list_of(lines)));
 }
 
-void check_leakage(const DataFlags& data, LoadedImages& calibration, LoadedImages& evaluation,
-                   std::vector<std::string>& notes) {
-  const std::vector<Overlap> overlaps = find_overlaps(calibration.hashes(), evaluation.hashes());
+void refuse_shared_images(const std::string& use, const Dataset& others, std::span<const std::string> hashes,
+                          const DataFlags& data, LoadedImages& evaluation, std::vector<std::string>& notes) {
+  const std::vector<Overlap> overlaps = find_overlaps(hashes, evaluation.hashes());
   if (overlaps.empty()) return;
   std::vector<std::string> lines;
   for (const Overlap& overlap : overlaps) {
-    lines.push_back(fmt::format("{} is {}", calibration.dataset().items[static_cast<std::size_t>(overlap.first)].path,
+    lines.push_back(fmt::format("{} is {}", others.items[static_cast<std::size_t>(overlap.first)].path,
                                 evaluation.dataset().items[static_cast<std::size_t>(overlap.second)].path));
   }
   const std::string counts = fmt::format("{} of {} evaluation images", overlaps.size(), evaluation.count());
   if (!data.allow_leakage) {
     throw DataError(
-        fmt::format("{} are calibration images, too, so that accuracy would flatter: give other images, or "
+        fmt::format("{} are {} images, too, so that accuracy would flatter: give other images, or "
                     "--allow-leakage if you mean it{}",
-                    counts, list_of(lines)));
+                    counts, use, list_of(lines)));
   }
-  notes.push_back("Leakage allowed: " + counts + " were seen by calibration.");
+  notes.push_back(fmt::format("Leakage allowed: {} were seen by {}.", counts, use));
+}
+
+Dataset chosen_calibration(const Dataset& all, const DataFlags& data, const Flags& flags, int set) {
+  const auto available = static_cast<int>(all.items.size());
+  const bool is_default = !flags.is_set("calibration-images");
+  const int wanted = data.calibration_images == 0 ? available
+                     : is_default                 ? std::min(available, data.calibration_images)
+                                                  : data.calibration_images;
+  return choose_images(all, wanted, data.seed + static_cast<std::uint64_t>(set));
 }
 
 std::string list_hash(LoadedImages& images) {

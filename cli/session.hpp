@@ -19,14 +19,21 @@ Format format_of(const std::string& name);
 
 /// The model with the preprocessing that the flags overlay. @throws UsageError without --model
 Model open_network(const NetworkFlags& network);
+/// The model with what [preprocessing] overlays.
+Model with_preprocessing(Model model, const NetworkFlags& network);
 /// What identifies it in results: the SHA-256 of the file, or of the zoo's name.
 std::string model_hash(const NetworkFlags& network);
 
 /// The images of --data, every label a class of the network. Generated ones are made when the folder is missing.
 /// @throws UsageError without --data; DataError if images and network do not fit
 Dataset open_evaluation_data(const DataFlags& data, const Model& model);
+/// One part, "train" or "val", of a folder; generated images are made when the folder is missing.
+Dataset open_part(const DataFlags& data, const std::filesystem::path& root, const std::string& split);
 /// The images of --calibration-data, or of the training part of --data; all of them.
 Dataset open_calibration_data(const DataFlags& data, const Model& model);
+
+/// The calibration images of set 0, 1, ...: seeded choices. The default number is lowered to what there is.
+Dataset chosen_calibration(const Dataset& all, const DataFlags& data, const Flags& flags, int set);
 
 /// Decodes them all, with a progress bar. @throws DataError naming every bad image, unless --skip-bad-images
 std::unique_ptr<LoadedImages> read_images(const std::string& what, const Dataset& dataset, const DataFlags& data,
@@ -34,9 +41,10 @@ std::unique_ptr<LoadedImages> read_images(const std::string& what, const Dataset
 /// "3 images could not be read and were left out: ...", or nothing.
 void note_bad_images(const std::string& what, LoadedImages& images, std::vector<std::string>& notes);
 
-/// @throws DataError naming the images that are in both, or a line in `notes` with --allow-leakage
-void check_leakage(const DataFlags& data, LoadedImages& calibration, LoadedImages& evaluation,
-                   std::vector<std::string>& notes);
+/// @throws DataError naming the images that are in both, or a line in `notes` with --allow-leakage. `use` is what the
+/// others serve: "calibration", "training"
+void refuse_shared_images(const std::string& use, const Dataset& others, std::span<const std::string> hashes,
+                          const DataFlags& data, LoadedImages& evaluation, std::vector<std::string>& notes);
 
 /// SHA-256 of an ordered list of image contents and labels.
 std::string list_hash(LoadedImages& images);

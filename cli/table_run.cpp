@@ -48,15 +48,7 @@ void TableRun::open_images() {
   std::vector<Dataset> sets;
   if (wants_calibration()) {
     const Dataset all = open_calibration_data(data, model_);
-    const auto available = static_cast<int>(all.items.size());
-    // The default asks for no more than there is; a number that was asked for must be there.
-    const bool is_default = !flags_.is_set("calibration-images");
-    const int wanted = data.calibration_images == 0 ? available
-                       : is_default                 ? std::min(available, data.calibration_images)
-                                                    : data.calibration_images;
-    for (int k = 0; k < table_.calibration_sets; ++k) {
-      sets.push_back(choose_images(all, wanted, data.seed + static_cast<std::uint64_t>(k)));
-    }
+    for (int k = 0; k < table_.calibration_sets; ++k) sets.push_back(chosen_calibration(all, data, flags_, k));
   }
   auto& notes = result_.report.notes;
   for (std::size_t k = 0; k < sets.size(); ++k) {
@@ -66,28 +58,19 @@ void TableRun::open_images() {
   }
   evaluation_ = read_images("read evaluation images", evaluation, data, model_);
   note_bad_images("evaluation", *evaluation_, notes);
-  for (const auto& images : calibration_) check_leakage(data, *images, *evaluation_, notes);
+  for (const auto& images : calibration_) {
+    refuse_shared_images("calibration", images->dataset(), images->hashes(), data, *evaluation_, notes);
+  }
 }
 
 Predictions TableRun::quantize_and_evaluate(const Method& method, std::size_t set, double& seconds) {
   const std::string name = set == 0 ? method.name : fmt::format("{}.set{}", method.name, set + 1);
   const PtqOptions options = ptq_options(method, table_.preset, flags_, table_.data.seed);
-  PtqResult quantized;
-  {
-    const auto start = std::chrono::steady_clock::now();
-    Progress progress("quantize " + name, static_cast<std::int64_t>(options.passes.size()), "passes");
-    int before = 0;
-    quantized =
-        post_training_quantize(model_.graph, *calibration_[set], options, [&](const std::string& pass, int done, int) {
-          progress.note(pass);
-          progress.advance(done - std::exchange(before, done));
-        });
-    progress.note("");
-    progress.advance(static_cast<std::int64_t>(options.passes.size()) - before);
-    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
+  PtqResult quantized = quantize_with_progress(name, model_.graph, *calibration_[set], options, seconds);
   result_.report.details[name] = std::move(quantized.report);
-  return evaluate_graph(name, quantized.quantized, *evaluation_, table_.batch);
+  Predictions predictions = evaluate_graph(name, quantized.quantized, *evaluation_, table_.batch);
+  result_.networks.insert_or_assign(name, std::move(quantized.quantized));
+  return predictions;
 }
 
 AccuracyRow TableRun::quantized_row(const Method& method) {
@@ -147,6 +130,22 @@ PtqOptions ptq_options(const Method& method, const std::string& preset, const Fl
     flags.apply_to(overlay);
   }
   return options;
+}
+
+PtqResult quantize_with_progress(const std::string& name, const Graph& graph, ImageSource& images,
+                                 const PtqOptions& options, double& seconds) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto passes = static_cast<std::int64_t>(options.passes.size());
+  Progress progress("quantize " + name, passes, "passes");
+  int before = 0;
+  PtqResult result = post_training_quantize(graph, images, options, [&](const std::string& pass, int done, int) {
+    progress.note(pass);
+    progress.advance(done - std::exchange(before, done));
+  });
+  progress.note("");
+  progress.advance(passes - before);
+  seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
 }
 
 TableResult run_accuracy_table(const TableFlags& table, const std::vector<Method>& methods, const Flags& flags) {

@@ -1,6 +1,7 @@
 // The accuracy table as a job: what `table` does between its flags and its output.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,13 @@ struct TableFlags {
 
 struct TableResult {
   AccuracyReport report;
-  std::vector<Predictions> columns;  ///< of every row, and of further calibration sets as "METHOD.set2"
+  std::vector<Predictions> columns;       ///< of every row, and of further calibration sets as "METHOD.set2"
+  std::map<std::string, Graph> networks;  ///< quantized, by method
 };
+
+/// Post-training quantization with a progress bar; the wall clock goes to `seconds`.
+PtqResult quantize_with_progress(const std::string& name, const Graph& graph, ImageSource& images,
+                                 const PtqOptions& options, double& seconds);
 
 /// Runs float first, whatever the order of rows, since everything is compared with it.
 TableResult run_accuracy_table(const TableFlags& table, const std::vector<Method>& methods, const Flags& flags);

@@ -1,0 +1,129 @@
+// train: a network from the zoo or a file, trained in float, kept as a checkpoint after every epoch.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cli/program.hpp"
+#include "cli/session.hpp"
+#include "core/base/error.hpp"
+#include "core/base/progress.hpp"
+#include "core/graph/executor.hpp"
+#include "core/io/checkpoint.hpp"
+#include "core/models/models.hpp"
+#include "core/report/predictions_file.hpp"
+#include "datasets/metrics.hpp"
+
+namespace binade {
+namespace {
+
+Dataset open_training_data(const TrainFlags& train, const DataFlags& data) {
+  const std::string& root = train.training_data.empty() ? data.data : train.training_data;
+  if (root.empty()) throw UsageError("--data is missing: wanted is the folder of the images, with train/ and val/");
+  return open_part(data, root, "train");
+}
+
+/// A file as it is; a network of the zoo with random parameters, and the classes of the data.
+Model starting_network(const NetworkFlags& network, const TrainFlags& train, const Dataset& dataset,
+                       std::uint64_t seed) {
+  const auto is_it = [&](const ModelEntry& entry) { return entry.name == network.model; };
+  const auto zoo = model_table();
+  if (std::none_of(zoo.begin(), zoo.end(), is_it)) return open_network(network);
+  ModelOptions options{.seed = seed, .width = train.width, .classes = train.classes};
+  if (options.classes == 0) options.classes = static_cast<int>(dataset.classes.size());
+  if (train.input_size > 0) options.input = {1, train.input_size, train.input_size, 3};
+  Model model = build_model(network.model, options);
+  model.classes = dataset.classes;
+  return with_preprocessing(std::move(model), network);
+}
+
+/// A run of train(), with its bar, validation and checkpoints.
+class TrainRun {
+ public:
+  TrainRun(const TrainFlags& train, Model& model, LoadedImages& validation, const OutputFolder& out)
+      : train_(train), model_(model), validation_(validation), out_(out) {}
+
+  void run(TrainingLoader& loader) {
+    const std::int64_t per_epoch = loader.count() / std::max(1, train_.options.batch);
+    Progress progress("train", per_epoch * train_.options.batch * train_.options.epochs, "images");
+    TrainCallbacks callbacks;
+    callbacks.on_step = [&](const TrainProgress& now) {
+      progress.note(fmt::format("epoch {}/{}  loss {:.3f}{}", now.epoch + 1, now.epochs, now.loss, top1_));
+      progress.advance(train_.options.batch);
+    };
+    callbacks.validate = [this](const Graph& network) { return validate(network); };
+    callbacks.on_checkpoint = [this](const TrainCheckpoint& checkpoint) { keep(checkpoint); };
+    model_.graph = train(model_.graph, loader, train_.options, callbacks).network;
+  }
+
+ private:
+  double validate(const Graph& network) {
+    Executor<float> executor(network);
+    const Predictions found =
+        evaluate([&](View<const float> input) { return executor.forward(input); }, validation_, EvaluateOptions{});
+    const double top1 = accuracy(found).top1;
+    top1_ = fmt::format("  top-1 {:.2f}", top1);
+    return top1;
+  }
+
+  void keep(const TrainCheckpoint& checkpoint) {
+    if (!out_) return;
+    Model model = model_;
+    model.graph = checkpoint.network;
+    save_checkpoint(model, out_.file("network.h5"));
+    out_.write("metrics.csv", metrics_csv(checkpoint.metrics));
+  }
+
+  const TrainFlags& train_;
+  Model& model_;
+  LoadedImages& validation_;
+  const OutputFolder& out_;
+  std::string top1_;
+};
+
+}  // namespace
+
+int run_train(const std::vector<std::string>& arguments) {
+  NetworkFlags network;
+  DataFlags data;
+  TrainFlags train;
+  OutputFlags output;
+  CommandLine flags("train");
+  bind(flags, network);
+  bind_evaluation(flags, data);
+  bind(flags, train);
+  bind(flags, output);
+  if (!flags.read(arguments)) return kDone;
+  if (network.model.empty())
+    throw UsageError("--model is missing: wanted is a name of the zoo, or a file to go on from");
+  check_positive("train.epochs", train.options.epochs);
+  check_positive("train.batch", train.options.batch);
+  train.options.seed = data.seed;
+
+  const OutputFolder out(output);
+  const Dataset training = open_training_data(train, data);
+  Model model = starting_network(network, train, training, data.seed);
+  check_labels(training, model.graph.shape(model.graph.output()).c);
+  const Dataset evaluation = open_evaluation_data(data, model);
+  const auto validation = read_images("read validation images", evaluation, data, model);
+  TrainingLoader loader(training, model.preprocessing, train.augmentation, data.seed,
+                        {.skip_bad_images = data.skip_bad_images});
+  AccuracyReport report;
+  refuse_shared_images("training", loader.dataset(), loader.hashes(), data, *validation, report.notes);
+  TrainRun(train, model, *validation, out).run(loader);
+
+  const Predictions predictions = evaluate_graph("float", model.graph, *validation, train.options.batch);
+  report.rows = {accuracy_row(predictions, nullptr)};
+  report.notes.insert(report.notes.begin(), fmt::format("n = {} images of '{}', trained on {} others.",
+                                                        validation->count(), data.data, loader.count()));
+  describe_run(report, flags, network, model, *validation);
+  out.write_report(report);
+  out.write("config.cfg", flags.config_text());
+  if (out) {
+    write_predictions(out.file("predictions.h5"), {predictions});
+    save_checkpoint(model, out.file("network.h5"));
+  }
+  fmt::print("{}", render(report, format_of(output.format)));
+  return kDone;
+}
+
+}  // namespace binade
