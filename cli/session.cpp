@@ -177,13 +177,13 @@ Predictions evaluate_graph(const std::string& method, const Graph& graph, Loaded
                    }});
 }
 
-OutputFolder::OutputFolder(const OutputFlags& output) : path_(output.out) {
+OutputFolder::OutputFolder(const OutputFlags& output, bool resume) : path_(output.out) {
   if (path_.empty()) return;
   std::error_code error;
   if (fs::exists(path_) && !fs::is_directory(path_)) {
     throw UsageError(fmt::format("--out: '{}' is a file; wanted is a folder", output.out));
   }
-  if (fs::is_directory(path_) && !fs::is_empty(path_) && !output.force) {
+  if (fs::is_directory(path_) && !fs::is_empty(path_) && !output.force && !resume) {
     throw UsageError(
         fmt::format("--out: '{}' holds files already; give another folder, or --force to overwrite", output.out));
   }

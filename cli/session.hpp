@@ -62,8 +62,9 @@ void check_positive(const char* flag, int value);
 /// The folder of --out. Nothing is written if the flag is not given.
 class OutputFolder {
  public:
-  /// Creates it. @throws UsageError if it holds anything and --force is not given; DataError if it cannot be made
-  explicit OutputFolder(const OutputFlags& output);
+  /// Creates it. @throws UsageError if it holds anything and neither --force nor `resume` is given; DataError if it
+  /// cannot be made
+  explicit OutputFolder(const OutputFlags& output, bool resume = false);
   explicit operator bool() const { return !path_.empty(); }
   std::filesystem::path file(const std::string& name) const { return path_ / name; }
   void write(const std::string& name, const std::string& text) const;

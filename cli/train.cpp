@@ -1,5 +1,7 @@
 // train: a network from the zoo or a file, trained in float, kept as a checkpoint after every epoch.
 #include <algorithm>
+#include <filesystem>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -8,10 +10,10 @@
 #include "core/base/error.hpp"
 #include "core/base/progress.hpp"
 #include "core/graph/executor.hpp"
-#include "core/io/checkpoint.hpp"
 #include "core/models/models.hpp"
 #include "core/report/predictions_file.hpp"
 #include "datasets/metrics.hpp"
+#include "qat/checkpoint.hpp"
 
 namespace binade {
 namespace {
@@ -42,9 +44,10 @@ class TrainRun {
   TrainRun(const TrainFlags& train, Model& model, LoadedImages& validation, const OutputFolder& out)
       : train_(train), model_(model), validation_(validation), out_(out) {}
 
-  void run(TrainingLoader& loader) {
-    const std::int64_t per_epoch = loader.count() / std::max(1, train_.options.batch);
-    Progress progress("train", per_epoch * train_.options.batch * train_.options.epochs, "images");
+  void run(TrainingLoader& loader, const TrainCheckpoint* resume) {
+    const int done = resume == nullptr ? 0 : resume->epochs_done;
+    const std::int64_t per_epoch = loader.count() / train_.options.batch * train_.options.batch;
+    Progress progress("train", per_epoch * std::max(0, train_.options.epochs - done), "images");
     TrainCallbacks callbacks;
     callbacks.on_step = [&](const TrainProgress& now) {
       progress.note(fmt::format("epoch {}/{}  loss {:.3f}{}", now.epoch + 1, now.epochs, now.loss, top1_));
@@ -52,7 +55,7 @@ class TrainRun {
     };
     callbacks.validate = [this](const Graph& network) { return validate(network); };
     callbacks.on_checkpoint = [this](const TrainCheckpoint& checkpoint) { keep(checkpoint); };
-    model_.graph = train(model_.graph, loader, train_.options, callbacks).network;
+    model_.graph = train(model_.graph, loader, train_.options, callbacks, resume).network;
   }
 
  private:
@@ -67,9 +70,7 @@ class TrainRun {
 
   void keep(const TrainCheckpoint& checkpoint) {
     if (!out_) return;
-    Model model = model_;
-    model.graph = checkpoint.network;
-    save_checkpoint(model, out_.file("network.h5"));
+    save_training(model_, checkpoint, out_.file("network.h5"));
     out_.write("metrics.csv", metrics_csv(checkpoint.metrics));
   }
 
@@ -92,6 +93,8 @@ int run_train(const std::vector<std::string>& arguments) {
   bind_evaluation(flags, data);
   bind(flags, train);
   bind(flags, output);
+  bool resume = false;
+  flags.add("resume", resume, "continue the run in --out, to the same bits as if it had never stopped");
   if (!flags.read(arguments)) return kDone;
   if (network.model.empty())
     throw UsageError("--model is missing: wanted is a name of the zoo, or a file to go on from");
@@ -99,7 +102,8 @@ int run_train(const std::vector<std::string>& arguments) {
   check_positive("train.batch", train.options.batch);
   train.options.seed = data.seed;
 
-  const OutputFolder out(output);
+  if (resume && output.out.empty()) throw UsageError("--resume continues the run in --out: which folder?");
+  const OutputFolder out(output, resume);
   const Dataset training = open_training_data(train, data);
   Model model = starting_network(network, train, training, data.seed);
   check_labels(training, model.graph.shape(model.graph.output()).c);
@@ -109,7 +113,9 @@ int run_train(const std::vector<std::string>& arguments) {
                         {.skip_bad_images = data.skip_bad_images});
   AccuracyReport report;
   refuse_shared_images("training", loader.dataset(), loader.hashes(), data, *validation, report.notes);
-  TrainRun(train, model, *validation, out).run(loader);
+  std::optional<SavedTraining> saved;
+  if (resume && std::filesystem::exists(out.file("network.h5"))) saved = load_training(out.file("network.h5"));
+  TrainRun(train, model, *validation, out).run(loader, saved ? &saved->checkpoint : nullptr);
 
   const Predictions predictions = evaluate_graph("float", model.graph, *validation, train.options.batch);
   report.rows = {accuracy_row(predictions, nullptr)};
@@ -118,10 +124,7 @@ int run_train(const std::vector<std::string>& arguments) {
   describe_run(report, flags, network, model, *validation);
   out.write_report(report);
   out.write("config.cfg", flags.config_text());
-  if (out) {
-    write_predictions(out.file("predictions.h5"), {predictions});
-    save_checkpoint(model, out.file("network.h5"));
-  }
+  if (out) write_predictions(out.file("predictions.h5"), {predictions});
   fmt::print("{}", render(report, format_of(output.format)));
   return kDone;
 }
