@@ -29,9 +29,12 @@ const std::map<std::string, std::set<std::string>> kDirections{
 /// except for the headers in `kBeside`.
 const std::map<std::string, int> kHeights{{"base", 0},   {"ops", 1},    {"graph", 2}, {"integer", 3},
                                           {"passes", 4}, {"models", 4}, {"io", 4},    {"report", 4}};
-/// A model is what the zoo makes and what files hold; the one door, load_model, knows both.
+/// A model is what the zoo makes and what files hold; the one door, load_model, knows both. Predictions are kept in
+/// files, through what io has for all of them.
 const std::set<std::pair<std::string, std::string>> kBeside{{"models", "core/io/model.hpp"},
-                                                            {"io", "core/models/models.hpp"}};
+                                                            {"io", "core/models/models.hpp"},
+                                                            {"report", "core/io/hdf5.hpp"},
+                                                            {"report", "core/io/atomic_file.hpp"}};
 
 struct Include {
   std::string file, target;  ///< both relative to the source tree
