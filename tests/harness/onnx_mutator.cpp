@@ -247,7 +247,7 @@ void OnnxMutator::edit_structure(::onnx::ModelProto& proto, Random& random) {
       if (auto* entry = pick(proto.mutable_metadata_props(), random)) {
         std::string& value = *entry->mutable_value();
         if (!value.empty())
-          value[static_cast<std::size_t>(random.below(value.size()))] = "(x/-*.)[]{}\"\x80,9"[random.below(17)];
+          value[static_cast<std::size_t>(random.below(value.size()))] = "(x/-*.)[]{}\"\x80,9"[random.below(15)];
       }
       break;
     default:
