@@ -22,7 +22,7 @@ TEST_F(Smoke, HelpAndVersionAreResults) {
 TEST_F(Smoke, TableWritesOneStoreInEveryForm) {
   const Outcome outcome =
       run("table", {"--out", path("out"), "--batch", "7", "--calibration-sets", "2", "--calibration-images", "16",
-                    "--methods", "float,ptq8-simple,ptq8,ptq16,ptq-w4a8"});
+                    "--methods", "float,ptq8-simple,ptq8,ptq16,ptq-w2a8"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_NE(outcome.out.find("Triage:"), std::string::npos) << outcome.out;
   EXPECT_NE(outcome.out.find("over 2 calibration sets"), std::string::npos) << outcome.out;
@@ -34,7 +34,7 @@ TEST_F(Smoke, TableWritesOneStoreInEveryForm) {
     EXPECT_TRUE(json["rows"][1].contains(key)) << key;
   }
   EXPECT_EQ(json["rows"][0]["n"], 24);
-  EXPECT_GT(json["rows"][3]["sqnr_db"], json["rows"][4]["sqnr_db"]);  // 16 bit above 4-bit weights
+  EXPECT_GT(json["rows"][3]["sqnr_db"], json["rows"][4]["sqnr_db"]);  // 16 bit above 2-bit weights
   EXPECT_TRUE(json["triage"].is_string());
   EXPECT_EQ(json["config"]["batch"], 7);
   for (const char* key : {"model", "preprocessing", "evaluation", "calibration", "revision", "binary"}) {
