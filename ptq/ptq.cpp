@@ -72,7 +72,9 @@ std::span<const Pass> pass_table() {
   return table;
 }
 
-std::span<const PtqPreset> ptq_presets() { return kPresets; }
+std::span<const PtqPreset> ptq_presets() {
+  return kPresets;
+}
 
 PtqOptions ptq_preset(const std::string& name, int weight_bits, int activation_bits) {
   return find_by_name<PtqPreset>("preset", name, kPresets).make(weight_bits, activation_bits);
