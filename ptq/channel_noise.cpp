@@ -22,7 +22,7 @@ int bin_of(float x) {
 }
 
 /// The middle of a bin; bin 0 holds everything that is next to nothing.
-double center(int bin) {
+double center_of(int bin) {
   return bin == 0 ? 0.0 : std::ldexp(1 + (bin % 4) / 4.0 + 0.125, kLowestExponent + bin / 4);
 }
 
@@ -44,7 +44,7 @@ void ChannelNoise::add(View<const float> tensor) {
       ++counts_[c * kBins + static_cast<std::size_t>(bin)];
       max_[c] = std::max(max_[c], std::abs(x[c]));
       min_ = std::min(min_, x[c]);
-      sum_[c] += x[c] < 0 ? -center(bin) : center(bin);
+      sum_[c] += x[c] < 0 ? -center_of(bin) : center_of(bin);
     }
   }
   count_ += pixels;
@@ -68,23 +68,40 @@ void ChannelNoise::merge(const ChannelNoise& other) {
 double ChannelNoise::variance(int c) const {
   double squares = 0;
   const std::uint32_t* counts = counts_.data() + static_cast<std::size_t>(c) * kBins;
-  for (int bin = 1; bin < kBins; ++bin) squares += counts[bin] * center(bin) * center(bin);
+  for (int bin = 1; bin < kBins; ++bin) squares += counts[bin] * center_of(bin) * center_of(bin);
   const double mean = sum_[static_cast<std::size_t>(c)] / static_cast<double>(count_);
   return std::max(0.0, squares / static_cast<double>(count_) - mean * mean);
 }
 
-double ChannelNoise::error(int c, double clip, double levels) const {
-  const std::uint32_t* counts = counts_.data() + static_cast<std::size_t>(c) * kBins;
-  const double step = clip / levels;
-  double error = 0;
-  for (int bin = 1; bin < kBins; ++bin) {
-    if (counts[bin] == 0) continue;
-    const double x = center(bin);
-    const double squared =
-        x < step / 2 ? x * x : (x <= clip ? step * step / 12 : (x - clip) * (x - clip) + step * step / 12);
-    error += counts[bin] * squared;
+/// No element of a channel is larger than its maximum: that matters where a Clip piles them up.
+double ChannelNoise::center(int c, int bin) const {
+  return std::min(center_of(bin), static_cast<double>(max_[static_cast<std::size_t>(c)]));
+}
+
+void ChannelNoise::finish() {
+  tails_.assign(max_.size() * (kBins + 1), {});
+  for (int c = 0; c < channels(); ++c) {
+    const std::uint32_t* counts = counts_.data() + static_cast<std::size_t>(c) * kBins;
+    Tail* tails = tails_.data() + static_cast<std::size_t>(c) * (kBins + 1);
+    for (int bin = kBins - 1; bin >= 0; --bin) {
+      const double n = counts[bin], x = bin == 0 ? 0.0 : center(c, bin);
+      tails[bin] = {tails[bin + 1].count + n, tails[bin + 1].sum + n * x, tails[bin + 1].squares + n * x * x};
+    }
   }
-  return error / static_cast<double>(count_);
+}
+
+double ChannelNoise::error(int c, double clip, double levels) const {
+  const Tail* tails = tails_.data() + static_cast<std::size_t>(c) * (kBins + 1);
+  const double step = clip / levels;
+  // The first bins whose elements round to a step, and that lie beyond the clip; decided by their centres.
+  int inside = bin_of(static_cast<float>(step / 2)), outside = bin_of(static_cast<float>(clip));
+  inside += inside == 0 || center(c, inside) < step / 2 ? 1 : 0;
+  outside += outside == 0 || center(c, outside) <= clip ? 1 : 0;
+  const Tail &all = tails[0], &rounded = tails[inside], &cut = tails[outside];
+  const double small = all.squares - rounded.squares;
+  const double overload = cut.squares - 2 * clip * cut.sum + clip * clip * cut.count;
+  return (std::max(0.0, small) + rounded.count * step * step / 12 + std::max(0.0, overload)) /
+         static_cast<double>(count_);
 }
 
 std::vector<ChannelNoise> collect_noise(const Graph& graph, ImageSource& images, std::span<const ValueId> values,
@@ -106,6 +123,7 @@ std::vector<ChannelNoise> collect_noise(const Graph& graph, ImageSource& images,
   for (int first = 0; first < count; first += batch) {
     executor.forward(images.images(first, std::min(batch, count - first)), tap);
   }
+  for (ChannelNoise& table : tables) table.finish();
   for (std::size_t i = 0; i < values.size(); ++i) {  // a value asked for twice was collected once
     const auto first = static_cast<std::size_t>(slot[index_of(values[i])]);
     if (first != i) tables[i] = tables[first];

@@ -18,6 +18,8 @@ class ChannelNoise {
 
   void add(View<const float> tensor);
   void merge(const ChannelNoise& other);
+  /// After the last add: makes error() a matter of a few look-ups.
+  void finish();
 
   int channels() const { return static_cast<int>(max_.size()); }
   double max(int c) const { return static_cast<double>(max_[static_cast<std::size_t>(c)]); }
@@ -26,13 +28,19 @@ class ChannelNoise {
   double variance(int c) const;
 
   /// Expected squared error per element of channel c when rounded to `levels` steps per clip and saturated at `clip`:
-  /// x^2 below half a step, step^2 / 12 inside, (|x| - clip)^2 outside.
+  /// x^2 below half a step, step^2 / 12 inside, (|x| - clip)^2 outside. After finish().
   double error(int c, double clip, double levels) const;
 
  private:
   std::vector<std::uint32_t> counts_;  // channels x kBins
   std::vector<float> max_;
   std::vector<double> sum_;  // of bin centres: dyadic rationals, so exact and independent of the order
+  struct Tail {
+    double count = 0, sum = 0, squares = 0;
+  };
+  double center(int c, int bin) const;
+
+  std::vector<Tail> tails_;  // channels x (kBins + 1): of all bins from this one on
   float min_ = 0;
   std::int64_t count_ = 0;  // per channel
 };

@@ -7,10 +7,8 @@
 #include <numeric>
 
 #include "core/base/fixed_point.hpp"
-#include "core/base/parallel.hpp"
 #include "core/passes/layers.hpp"
 #include "core/passes/quantizers.hpp"
-#include "ptq/noise_table.hpp"
 #include "ptq/sensitivity.hpp"
 
 namespace binade {
@@ -22,6 +20,10 @@ NoiseModel::NoiseModel(const Graph& graph, ImageSource& images, const NoiseModel
   measure(images);
   build_groups();
   choose_first_exponents();
+}
+
+bool ActivationSite::saturates(int c) const {
+  return clip != nullptr && noise.max(c) >= std::get<Clip>(clip->op).hi * 0.999;
 }
 
 void NoiseModel::build_weight_sites() {
@@ -66,19 +68,8 @@ void NoiseModel::measure(ImageSource& images) {
     ActivationSite& site = activations_[i];
     site.energy = energies[i];
     site.is_signed = noise[i].is_signed();
-    const double levels = std::ldexp(1.0, options_.activation_bits - (site.is_signed ? 1 : 0));
-    site.error.resize(site.energy.size());
-    for (int c = 0; c < noise[i].channels(); ++c) site.max.push_back(noise[i].max(c));
-    parallel_for(noise[i].channels(), 8, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t c = begin; c < end; ++c) {
-        auto& table = site.error[static_cast<std::size_t>(c)];
-        table.resize(noise_table::kEntries);
-        for (int k = 0; k < noise_table::kEntries; ++k) {
-          table[static_cast<std::size_t>(k)] =
-              static_cast<float>(noise[i].error(static_cast<int>(c), noise_table::clip_of(k), levels));
-        }
-      }
-    });
+    site.levels = std::ldexp(1.0, options_.activation_bits - (site.is_signed ? 1 : 0));
+    site.noise = noise[i];
   }
 }
 
@@ -134,14 +125,13 @@ void NoiseModel::build_groups() {
 
 void NoiseModel::choose_first_exponents() {
   for (ActivationSite& site : activations_) {
-    const double largest = *std::max_element(site.max.begin(), site.max.end());
+    double largest = 0;
+    for (int c = 0; c < site.noise.channels(); ++c) largest = std::max(largest, site.noise.max(c));
     const int top = ceil_log2(std::max(largest, kMinClip));
     double best = INFINITY;
     for (int exponent = top; exponent > top - 4; --exponent) {
       double sum = 0;
-      for (std::size_t c = 0; c < site.energy.size(); ++c) {
-        sum += site.energy[c] * noise_table::lookup(site.error[c], exponent);
-      }
+      for (int c = 0; c < site.noise.channels(); ++c) sum += site.cost(c, exponent, 1);
       if (sum < best) {
         best = sum;
         site.exponent = exponent;
@@ -190,10 +180,7 @@ double NoiseModel::cost(const WeightSite& site) const {
 
 double NoiseModel::cost(const ActivationSite& site) const {
   double sum = 0;
-  for (std::size_t c = 0; c < site.energy.size(); ++c) {
-    const double s = factor(scales_.of(site.value, static_cast<int>(c)));
-    sum += site.energy[c] * noise_table::lookup(site.error[c], site.exponent - std::log2(s));
-  }
+  for (int c = 0; c < site.noise.channels(); ++c) sum += site.cost(c, site.exponent, factor(scales_.of(site.value, c)));
   return sum;
 }
 
@@ -213,9 +200,8 @@ std::vector<double> NoiseModel::clip_limits() const {
     if (site.clip == nullptr || scales_.of(site.value, 0) == ChannelScales::kFixed) continue;
     const double hi = std::get<Clip>(site.clip->op).hi;
     double lowest = INFINITY;  // no channel may be cut below its own limit while it could still reach it
-    for (std::size_t c = 0; c < site.max.size(); ++c) {
-      lowest = std::min(
-          lowest, site.max[c] >= hi * 0.999 ? factor(scales_.of(site.value, static_cast<int>(c))) * hi : INFINITY);
+    for (int c = 0; c < site.noise.channels(); ++c) {
+      if (site.saturates(c)) lowest = std::min(lowest, factor(scales_.of(site.value, c)) * hi);
     }
     const double end = std::ldexp(1.0, site.exponent);
     limits[static_cast<std::size_t>(graph_.value(site.value).node)] = std::isinf(lowest) ? end : std::max(end, lowest);

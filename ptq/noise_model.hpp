@@ -9,6 +9,7 @@
 // err_c(clip/s_c)
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "core/graph/graph.hpp"
@@ -33,10 +34,17 @@ struct ActivationSite {
   ValueId value{};
   int exponent = 0;
   bool is_signed = true;
-  std::vector<double> energy;             ///< by channel
-  std::vector<std::vector<float>> error;  ///< by channel: mean square error by log2 of the clip, see clip_index
-  std::vector<double> max;                ///< by channel: the largest magnitude seen
-  const Node* clip = nullptr;             ///< the Clip that makes the value, if one does
+  std::vector<double> energy;  ///< by channel
+  ChannelNoise noise;          ///< of the value
+  double levels = 128;         ///< codes per clip
+  const Node* clip = nullptr;  ///< the Clip that makes the value, if one does
+
+  /// What rounding channel c costs at the output when the channel has the factor s.
+  double cost(int c, int at_exponent, double s) const {
+    return energy[static_cast<std::size_t>(c)] * noise.error(c, std::ldexp(1.0, at_exponent) / s, levels);
+  }
+  /// The channel reaches the limit of the Clip.
+  bool saturates(int c) const;
 };
 
 /// Channels that are coupled through shared tensors, and the sites next to them.

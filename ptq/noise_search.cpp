@@ -6,7 +6,6 @@
 #include "core/base/parallel.hpp"
 #include "core/passes/layers.hpp"
 #include "ptq/noise_model.hpp"
-#include "ptq/noise_table.hpp"
 
 namespace binade {
 namespace {
@@ -145,12 +144,11 @@ bool NoiseModel::evaluate(const ChannelGroup& group, const std::vector<Coefficie
       for (const auto& use : k.activations) {
         const ActivationSite& site =
             activations_[static_cast<std::size_t>(group.activations[static_cast<std::size_t>(use.site)])];
-        if (site.clip == nullptr) continue;
+        if (!site.saturates(use.channel)) continue;
         const double hi = std::get<Clip>(site.clip->op).hi;
         const int exponent = candidate.activations[static_cast<std::size_t>(use.site)];
         // A channel that reaches its limit must be cut no later than there.
-        if (site.max[static_cast<std::size_t>(use.channel)] >= hi * 0.999)
-          low = std::max(low, std::ldexp(1.0, exponent) / hi);
+        low = std::max(low, std::ldexp(1.0, exponent) / hi);
       }
       if (low > high * (1 + 1e-9)) {
         costs[i] = INFINITY;
@@ -161,9 +159,7 @@ bool NoiseModel::evaluate(const ChannelGroup& group, const std::vector<Coefficie
         for (const auto& use : k.activations) {
           const ActivationSite& site =
               activations_[static_cast<std::size_t>(group.activations[static_cast<std::size_t>(use.site)])];
-          const auto c = static_cast<std::size_t>(use.channel);
-          const int exponent = candidate.activations[static_cast<std::size_t>(use.site)];
-          sum += site.energy[c] * noise_table::lookup(site.error[c], exponent - std::log2(s));
+          sum += site.cost(use.channel, candidate.activations[static_cast<std::size_t>(use.site)], s);
         }
         return sum;
       };

@@ -84,8 +84,12 @@ std::vector<ValueId> quantized_weights(const Graph& graph) {
 }
 
 QuantSpec bias_spec(QuantSpec input, QuantSpec weights, double max_abs_bias, int bits) {
-  if (bits <= 8) return spec_for_clip(max_abs_bias, bits, true);
-  return {static_cast<std::int8_t>(input.frac + weights.frac), static_cast<std::uint8_t>(bits), true};
+  const QuantSpec own = spec_for_clip(max_abs_bias, bits, true);
+  if (bits <= 8) return own;
+  // Sixteen-bit operands make an accumulator whose units are too small for a 32-bit bias: then the bias is coarser, and
+  // added shifted to the left.
+  const int accumulator = input.frac + weights.frac;
+  return {static_cast<std::int8_t>(std::min<int>(accumulator, own.frac)), static_cast<std::uint8_t>(bits), true};
 }
 
 Graph insert_quantizers(const Graph& graph, const SpecMap& specs, const QuantizerOptions& options) {

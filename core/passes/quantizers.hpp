@@ -42,7 +42,8 @@ Graph with_specs(const Graph& quantized, const SpecMap& specs, const QuantizerOp
 /// The graph without its FakeQuant nodes: the float twin, with the parameters as they are.
 Graph without_quantizers(const Graph& quantized);
 
-/// The grid of a bias: `bits` at the scale of the accumulator of input and weights, or, up to 8 bits, its own.
+/// The grid of a bias. Up to 8 bits its own, by its maximum. Above, the scale of the accumulator of input and weights,
+/// or the finest power of two at which it still fits, where that is coarser: no bias saturates.
 QuantSpec bias_spec(QuantSpec input, QuantSpec weights, double max_abs_bias, int bits);
 
 }  // namespace binade

@@ -127,6 +127,7 @@ TEST(ChannelNoise, AgreesWithRoundingEveryElement) {
   const Tensor<float> data = random_images(1, {1, 200, 200, 2}, 8);
   ChannelNoise table;
   table.add(data.view());
+  table.finish();
   for (const double clip : {0.5, 1.0, 2.0, 4.0, 8.0}) {
     const QuantSpec spec = spec_for_clip(clip, 6, true);
     double exact = 0;
