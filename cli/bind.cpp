@@ -78,6 +78,8 @@ void bind(Flags& flags, PtqOptions& options) {
             {.choices = ranges, .when_unset = unset});
   flags.add("ptq.percentile", options.percentile, "percent cut at each tail by the range `percentile`",
             {.when_unset = unset});
+  flags.add("ptq.headroom-bits", options.headroom_bits, "how often the chosen ranges of activations are doubled",
+            {.when_unset = unset});
   flags.add("ptq.bias-bits", options.bias_bits, "width of biases: 32, 16 or 8", {.when_unset = unset});
   flags.add("ptq.passes", options.passes, "in the order in which they run",
             {.choices = names_of(pass_table()), .when_unset = unset});

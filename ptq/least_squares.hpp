@@ -16,7 +16,7 @@ struct LayerMoments {
 };
 
 struct RoundingOptions {
-  double ridge = 0.05;    ///< pulls the least-squares weights to the given ones; in units of the mean input variance
+  double ridge = 3;       ///< pulls the least-squares weights to the given ones; in units of the mean input variance
   double damping = 0.01;  ///< added to the diagonal for the error feedback, same units
 };
 

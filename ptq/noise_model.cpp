@@ -22,6 +22,11 @@ NoiseModel::NoiseModel(const Graph& graph, ImageSource& images, const NoiseModel
   choose_first_exponents();
 }
 
+double ActivationSite::cost(int c, int at_exponent, double s) const {
+  const double room = saturates(c) ? 1 : headroom;
+  return energy[static_cast<std::size_t>(c)] * noise.error(c, std::ldexp(1.0, at_exponent) / (s * room), levels / room);
+}
+
 bool ActivationSite::saturates(int c) const {
   return clip != nullptr && noise.max(c) >= std::get<Clip>(clip->op).hi * 0.999;
 }
@@ -70,6 +75,7 @@ void NoiseModel::measure(ImageSource& images) {
     site.is_signed = noise[i].is_signed();
     site.levels = std::ldexp(1.0, options_.activation_bits - (site.is_signed ? 1 : 0));
     site.noise = noise[i];
+    site.headroom = options_.headroom;
   }
 }
 

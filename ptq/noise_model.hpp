@@ -36,13 +36,12 @@ struct ActivationSite {
   bool is_signed = true;
   std::vector<double> energy;  ///< by channel
   ChannelNoise noise;          ///< of the value
+  double headroom = 1;         ///< see NoiseModelOptions; not where a Clip bounds the channel
   double levels = 128;         ///< codes per clip
   const Node* clip = nullptr;  ///< the Clip that makes the value, if one does
 
   /// What rounding channel c costs at the output when the channel has the factor s.
-  double cost(int c, int at_exponent, double s) const {
-    return energy[static_cast<std::size_t>(c)] * noise.error(c, std::ldexp(1.0, at_exponent) / s, levels);
-  }
+  double cost(int c, int at_exponent, double s) const;
   /// The channel reaches the limit of the Clip.
   bool saturates(int c) const;
 };
@@ -59,7 +58,10 @@ struct NoiseModelOptions {
   int weight_bits = 8, activation_bits = 8;
   int images = 32;  ///< for statistics; half as many for gradients
   int batch = 8;
-  double weight_share = 1;  ///< how much of the rounding error of weights survives later passes
+  /// Activations are taken for that much larger than seen, where no Clip bounds them: other images will be.
+  double headroom = 1.1;
+  /// How much of the rounding error of weights survives rounding with feedback and bias correction.
+  double weight_share = 0.3;
   std::uint64_t seed = 0;
 };
 

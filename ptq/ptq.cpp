@@ -30,6 +30,8 @@ Rounding rounding_named(const std::string& name) {
   return find_by_name<Entry>("rounding", name, table).rounding;
 }
 
+constexpr int kFineBits = 12;  ///< grids of more bits do not notice a doubled range
+
 PtqOptions simple(int weight_bits, int activation_bits) {
   return {.weight_bits = weight_bits,
           .activation_bits = activation_bits,
@@ -38,11 +40,19 @@ PtqOptions simple(int weight_bits, int activation_bits) {
           .passes = {"fold_batch_norm", "quantize"}};
 }
 
-/// At more than 10 bits rounding is not what hurts: ranges and means are enough.
+/// Where grids are fine, nothing needs to be cut or searched, only to fit: extremes with a bit of headroom for images
+/// that calibration did not see.
 PtqOptions best(int weight_bits, int activation_bits) {
   PtqOptions options{.weight_bits = weight_bits, .activation_bits = activation_bits};
-  options.passes = {"fold_batch_norm", "rescale_channels", "quantize", "search_exponents"};
-  if (weight_bits <= 10) options.passes.emplace_back("round_weights");
+  options.passes = {"fold_batch_norm"};
+  if (activation_bits > kFineBits) {
+    options.range = "min_max";
+    options.headroom_bits = 1;
+    options.passes.emplace_back("quantize");
+  } else {
+    options.passes.insert(options.passes.end(), {"rescale_channels", "quantize", "search_exponents"});
+  }
+  if (weight_bits <= kFineBits) options.passes.emplace_back("round_weights");
   options.passes.emplace_back("correct_bias");
   return options;
 }

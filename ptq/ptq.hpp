@@ -22,11 +22,12 @@ struct PtqOptions {
   std::string range = "exponent_search";  ///< a name from the table of estimators
   std::string weight_range = "exponent_search";
   double percentile = 0.01;  ///< percent cut at each tail by `percentile` [ti-semantics 2.4]
+  int headroom_bits = 0;     ///< `quantize` doubles the ranges of activations that often
   /// Names from the table of passes, run in this order.
   std::vector<std::string> passes;
   std::string weight_rounding = "half_away";
   std::string activation_rounding = "half_up";
-  double ridge = 0.05;  ///< round_weights: see RoundingOptions
+  double ridge = 3;  ///< round_weights: see RoundingOptions
   double damping = 0.01;
   int batch = 25;  ///< images per step of a pass
   std::uint64_t seed = 0;

@@ -34,9 +34,11 @@ Graph quantize(const Graph& graph, PassContext& context) {
   const Estimator& weights = find_estimator(estimator_name(options.weight_range));
   SpecMap specs;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    specs[graph.name(values[i])] = activations.choose(
+    QuantSpec spec = activations.choose(
         stats[i],
         {.bits = options.activation_bits, .is_signed = stats[i].is_signed(), .percentile = options.percentile});
+    spec.frac = static_cast<std::int8_t>(spec.frac - options.headroom_bits);
+    specs[graph.name(values[i])] = spec;
   }
   for (const ValueId id : quantized_weights(graph)) {
     specs[graph.name(id)] =

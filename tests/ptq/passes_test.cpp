@@ -115,6 +115,36 @@ TEST_F(Passes, EachPresetBeatsTheSimplerOne) {
   EXPECT_GT(best16, best + 30);
 }
 
+TEST_F(Passes, SixteenBitOperandsDoNotSaturateBiases) {
+  // Weights and activations of 16 bits make accumulator units of some 2^-27: a 32-bit bias at that scale ends at 16.
+  const QuantSpec x{.frac = 14, .bits = 16, .is_signed = false}, w{.frac = 17, .bits = 16, .is_signed = true};
+  const QuantSpec fine = bias_spec(x, w, 0.9, 32), coarse = bias_spec(x, w, 3.0, 32);
+  EXPECT_EQ(fine.frac, 31);
+  EXPECT_EQ(coarse.frac, 29);
+  EXPECT_GE(coarse.max_real(), 3.0);
+  EXPECT_EQ(bias_spec(x, w, 3.0, 8).frac, 5);
+}
+
+/// Images that calibration did not see must not be cut: they decide, over several networks.
+TEST(HeldOutImages, KeepTheQuality) {
+  const Tensor<float> seen = random_images(24, {1, 12, 12, 3}, 5), others = random_images(64, {1, 12, 12, 3}, 77);
+  double gain = 0;
+  for (const std::uint64_t seed : {3, 4, 5, 6}) {
+    const Graph network = small_network(seed);
+    const Tensor<float> wanted = run(network, others);
+    TensorImages images(seen);
+    const auto quality = [&](const std::string& preset, int bits) {
+      const PtqResult result = post_training_quantize(network, images, ptq_preset(preset, bits, bits));
+      return sqnr_db(wanted, run(result.quantized, others));
+    };
+    const double simple = quality("simple", 8), best = quality("best", 8);
+    EXPECT_GT(best, simple) << seed;
+    EXPECT_GT(quality("best", 16), 55) << seed;
+    gain += (best - simple) / 4;
+  }
+  EXPECT_GT(gain, 4);  // dB
+}
+
 TEST_F(Passes, WeightsOfTheResultLieOnTheirGrids) {
   TensorImages images(images_);
   const PtqResult result = post_training_quantize(network_, images, ptq_preset("best", 8, 8));
