@@ -77,13 +77,19 @@ tests() {
 bench() {
   install_packages "${PACKAGES[@]}"
   configure_and_build all
-  local found=0 program
-  for program in "$BUILD"/bench/bench_*; do
-    [ -x "$program" ] && [ -f "$program" ] || continue
-    found=1
-    "$program"
+  local threads scheme
+  "$BUILD/bench/bench_elementwise"
+  for threads in 1 2; do
+    for scheme in float fakequant; do
+      "$BUILD/bench/bench_float_inference" mobilenet_v2 "$scheme" 1 "$threads"
+      "$BUILD/bench/bench_float_inference" mobilenet_v2 "$scheme" 32 "$threads"
+    done
   done
-  [ "$found" = 1 ] || { echo "error: no benchmark was built" >&2; exit 1; }
+  # Loading: the images of the demo, drawn if they are not there.
+  "$BUILD/binade" table --model tiny_mobilenet --dataset generated --data "$DEMO/images" --methods float --images 50 \
+    --out "$DEMO/bench" --force >/dev/null
+  "$BUILD/bench/bench_jpeg_loading" "$DEMO/images" generated
+}
 }
 
 ci() {

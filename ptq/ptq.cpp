@@ -57,9 +57,12 @@ PtqOptions best(int weight_bits, int activation_bits) {
   return options;
 }
 
+/// TI's settings [ti-semantics 1 and 3]: 8-bit biases on a grid of their own, ranges by percentile, weights by maximum.
+/// The bias correction is exact where TI's goes there in steps of 5 %.
 PtqOptions tidl(int weight_bits, int activation_bits) {
   return {.weight_bits = weight_bits,
           .activation_bits = activation_bits,
+          .bias_bits = weight_bits > 8 ? 32 : 8,
           .range = "percentile",
           .weight_range = "min_max",
           .passes = {"fold_batch_norm", "clip_weights", "quantize", "correct_bias"}};
