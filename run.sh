@@ -90,7 +90,6 @@ bench() {
     --out "$DEMO/bench" --force >/dev/null
   "$BUILD/bench/bench_jpeg_loading" "$DEMO/images" generated
 }
-}
 
 ci() {
   install_packages "${PACKAGES[@]}" "${CI_PACKAGES[@]}"
