@@ -9,7 +9,6 @@
 // err_c(clip/s_c)
 #pragma once
 
-#include <cmath>
 #include <vector>
 
 #include "core/graph/graph.hpp"
@@ -70,7 +69,6 @@ class NoiseModel {
   /// Measures statistics and sensitivities of a float graph without batch norm. The graph must outlive the model.
   NoiseModel(const Graph& graph, ImageSource& images, const NoiseModelOptions& options);
 
-  const Graph& graph() const { return graph_; }
   const ChannelScales& scales() const { return scales_; }
   const std::vector<double>& factors() const { return factors_; }
   const std::vector<ChannelGroup>& groups() const { return groups_; }

@@ -13,6 +13,7 @@
 #include "core/base/hash.hpp"
 #include "core/io/atomic_file.hpp"
 #include "core/io/hdf5.hpp"
+#include "core/io/read_file.hpp"
 
 namespace binade {
 namespace {
@@ -26,20 +27,6 @@ std::string header_of(std::span<const std::byte> contents) {
   std::string header = fmt::format("{}bytes {}\nsha256 {}\n", kMagic, contents.size(), sha256_hex(contents));
   header.resize(kBlockBytes, '\0');
   return header;
-}
-
-std::vector<std::byte> read_file(const fs::path& path) {
-  std::error_code error;
-  if (fs::is_directory(path, error))
-    throw DataError(fmt::format("'{}' is a folder, want a checkpoint file", path.string()));
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) throw DataError(fmt::format("cannot open '{}': {}", path.string(), std::strerror(errno)));
-  std::vector<std::byte> bytes(static_cast<std::size_t>(std::max<std::streamoff>(0, file.tellg())));
-  file.seekg(0);
-  if (!file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()))) {
-    throw DataError(fmt::format("reading '{}' failed", path.string()));
-  }
-  return bytes;
 }
 
 /// HDF5 must never see a damaged file: the library is not made for that.
@@ -88,7 +75,7 @@ void write_contents(const Model& model, const std::string& extra, const fs::path
 }
 
 void write_header(const fs::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
+  const std::vector<std::byte> bytes = read_whole_file(path, "a checkpoint file");
   const std::string header = header_of(std::span(bytes).subspan(kBlockBytes));
   std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
   file.write(header.data(), static_cast<std::streamsize>(header.size()));
@@ -127,7 +114,7 @@ void save_checkpoint(const Model& model, const fs::path& path, const std::string
 }
 
 Checkpoint load_checkpoint(const fs::path& path) {
-  verify(path.string(), read_file(path));
+  verify(path.string(), read_whole_file(path, "a checkpoint file"));
   return with_context(fmt::format("reading the checkpoint '{}'", path.string()), [&] {
     const Hdf5File file(path, Hdf5File::Access::read);
     Checkpoint checkpoint{.model = model_from_json(file.read_text("/model")), .extra = file.read_text("/extra")};

@@ -2,9 +2,6 @@
 #include "core/io/onnx_import.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -13,6 +10,7 @@
 #include "core/io/onnx/importer.hpp"
 #include "core/io/onnx/metadata.hpp"
 #include "core/io/onnx/proto.hpp"
+#include "core/io/read_file.hpp"
 
 namespace binade {
 namespace {
@@ -294,17 +292,7 @@ Model import_onnx(std::span<const std::byte> bytes, const std::string& origin) {
 }
 
 Model import_onnx(const std::filesystem::path& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error))
-    throw DataError(fmt::format("'{}' is a folder, want an ONNX file", path.string()));
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) throw DataError(fmt::format("cannot open '{}': {}", path.string(), std::strerror(errno)));
-  std::vector<std::byte> bytes(static_cast<std::size_t>(std::max<std::streamoff>(0, file.tellg())));
-  file.seekg(0);
-  if (!file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()))) {
-    throw DataError(fmt::format("reading '{}' failed", path.string()));
-  }
-  return import_onnx(bytes, path.string());
+  return import_onnx(read_whole_file(path, "an ONNX file"), path.string());
 }
 
 }  // namespace binade
