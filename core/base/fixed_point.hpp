@@ -58,6 +58,20 @@ constexpr std::int64_t round_shift(std::int64_t v, int shift, Rounding rounding 
   return floor;
 }
 
+/// n / d, rounded once, exactly, for d > 0.
+constexpr std::int64_t round_quotient(std::int64_t n, std::int64_t d, Rounding rounding = Rounding::half_up) {
+  const std::int64_t cut = n / d, left = n % d;         // towards zero
+  const std::int64_t floor = cut - (left < 0 ? 1 : 0);  // n = floor * d + rest
+  const std::int64_t rest = left < 0 ? left + d : left;
+  if (rest != d - rest) return floor + (rest > d - rest ? 1 : 0);
+  switch (rounding) {
+    case Rounding::half_up: return floor + 1;
+    case Rounding::half_away: return floor + (n >= 0 ? 1 : 0);
+    case Rounding::half_even: return floor + (floor & 1);
+  }
+  return floor;
+}
+
 /// Rounds a real to an integer, held in a floating type; exact for every finite input, and never negative zero.
 template <class T>
 inline T round_real(T x, Rounding rounding) {

@@ -44,6 +44,26 @@ TEST(FixedPoint, round_shift_of_every_int16) {
   }
 }
 
+TEST(FixedPoint, round_quotient_next_to_every_tie) {
+  for (const Rounding rounding : kRoundings) {
+    for (std::int64_t d = 1; d <= 130; ++d) {
+      for (std::int64_t n = -1000; n <= 1000; ++n) {
+        // By exhaustion: the integers nearest to n / d, and of two the one that the rule prefers.
+        const std::int64_t got = round_quotient(n, d, rounding);
+        const std::int64_t distance = std::abs(got * d - n);
+        ASSERT_LE(2 * distance, d) << n << " / " << d;
+        if (2 * distance != d) continue;
+        if (rounding == Rounding::half_up) EXPECT_GT(got * d, n) << n << " / " << d;
+        if (rounding == Rounding::half_away) EXPECT_EQ(got * d > n, n > 0) << n << " / " << d;
+        if (rounding == Rounding::half_even) EXPECT_EQ(got % 2, 0) << n << " / " << d;
+      }
+    }
+  }
+  const std::int64_t large = INT64_MAX / 2 - 1;
+  EXPECT_EQ(round_quotient(large, large, Rounding::half_up), 1);
+  EXPECT_EQ(round_quotient(-large, large, Rounding::half_up), -1);
+}
+
 TEST(FixedPoint, round_shift_of_wide_values_next_to_every_tie) {
   for (const Rounding rounding : kRoundings) {
     for (int shift = 1; shift <= 66; ++shift) {
