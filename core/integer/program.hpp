@@ -50,7 +50,7 @@ struct Requant {
   std::int32_t lo = 0, hi = 0;   ///< within the codes of the output's spec
   std::uint32_t slopes = 0;      ///< constants: `slope_count` int32, the codes of PReLU's slopes, times 2^slope_frac
   std::int32_t slope_count = 0;  ///< 0: none; 1: for all channels; else one per output channel
-  std::int32_t slope_frac = 0;   ///< 0..16
+  std::int32_t slope_frac = 0;   ///< 0..24
   friend bool operator==(const Requant&, const Requant&) = default;
 };
 
@@ -206,8 +206,9 @@ struct Program {
   std::uint32_t arena_bytes = 0;
   Region input, output;
   std::vector<ProgramTensor> tensors;  ///< in order of `after`; regions may share memory when lifetimes do not overlap
-  std::string target;                  ///< name of the profile it was lowered for
-  std::int32_t accumulator_bits = 32;  ///< of that target; beyond it, RunStatistics counts
+  Rounding input_rounding = Rounding::half_up;  ///< of the reals that become the input's codes, at the door
+  std::string target;                           ///< name of the profile it was lowered for
+  std::int32_t accumulator_bits = 32;           ///< of that target; beyond it, RunStatistics counts
   friend bool operator==(const Program&, const Program&) = default;
 };
 
