@@ -45,7 +45,9 @@ inline std::int64_t bytes_of(const Region& region) {
 ///       v = acc >= 0 ? acc << slope_frac : acc * slope  with slopes: PReLU before rounding, c the channel
 ///       code = min(max(round(v * 2^-shift / divisor), lo), hi), rounded once, exactly; divisor 1 but for averages
 struct Requant {
-  std::int32_t shift = 0;  ///< of v, slope_frac included; negative shifts left
+  /// of v, slope_frac included: -62..63 (beyond 63 all codes are 0, as at 63); negative shifts left. The worst v that
+  /// operands can give, shifted left, stays below 2^62; so does the largest divisor << shift
+  std::int32_t shift = 0;
   Rounding rounding = Rounding::half_up;
   std::int32_t lo = 0, hi = 0;   ///< within the codes of the output's spec
   std::uint32_t slopes = 0;      ///< constants: `slope_count` int32, the codes of PReLU's slopes, times 2^slope_frac
