@@ -11,8 +11,9 @@ namespace binade {
 
 struct OptimizerOptions {
   std::string name = "sgd";  ///< of the table
-  double momentum = 0.9;
+  double momentum = 0.9;     ///< of SGD
   bool nesterov = false;
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  ///< of Adam
 };
 
 /// One update of (a part of) one parameter, elementwise: all spans have the same length.

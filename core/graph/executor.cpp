@@ -88,10 +88,11 @@ struct Executor<T>::Impl {
     plan_gradients();
   }
 
-  /// CrossEntropy reduces over the batch: its result, and what depends on that alone, has no batch extent.
+  /// Losses reduce over the batch: their results have no batch extent.
   bool is_scalar_loss(ValueId id) const {
     const Node* node = graph.producer(id);
-    return node != nullptr && std::holds_alternative<CrossEntropy>(node->op);
+    return node != nullptr &&
+           (std::holds_alternative<CrossEntropy>(node->op) || std::holds_alternative<Distillation>(node->op));
   }
 
   void plan_gradients() {

@@ -459,12 +459,15 @@ struct CrossEntropy {
 };
 
 /// x on the grid `spec`: saturate(round(x * 2^frac)) * 2^-frac.
-/// @grad straight-through, clipped: dout where the unclamped code min_code - 1/2 < x * 2^frac < max_code + 1/2, else 0
+/// @grad straight-through, clipped: dout where the unclamped code min_code - 1/2 < x * 2^frac < max_code + 1/2, else 0;
+/// not clipped: dout
 struct FakeQuant {
   static constexpr std::string_view name = "FakeQuant";
   QuantSpec spec;
   Rounding rounding = Rounding::half_up;
-  static constexpr auto fields = std::tuple{Field{"spec", &FakeQuant::spec}, Field{"rounding", &FakeQuant::rounding}};
+  bool clipped = true;
+  static constexpr auto fields = std::tuple{Field{"spec", &FakeQuant::spec}, Field{"rounding", &FakeQuant::rounding},
+                                            Field{"clipped", &FakeQuant::clipped}};
   Shape infer(std::span<const Shape> in) const;
   template <class T>
   void forward(const Forward<T>& f) const;
@@ -474,21 +477,90 @@ struct FakeQuant {
 };
 
 /// Quantizer with a learned clip. in: x, alpha {1,1,1,1}. The grid is spec_for_clip(alpha, bits, is_signed).
-/// @grad dx = dout inside (lo, alpha), lo = 0 or -alpha; dalpha = sum of dout at x >= alpha minus, when signed, the sum
-/// of dout at x <= -alpha   @source Choi et al. 2018, PACT, with the scale rounded up to a power of two
+/// @grad dx = dout inside (lo, alpha), lo = 0 or -alpha (everywhere if not clipped); dalpha = sum of dout at x >= alpha
+/// minus, when signed, the sum of dout at x <= -alpha
+/// @source Choi et al. 2018, PACT, with the scale rounded up to a power of two
 struct Pact {
   static constexpr std::string_view name = "Pact";
   int bits = 8;
   bool is_signed = false;
   Rounding rounding = Rounding::half_up;
-  static constexpr auto fields =
-      std::tuple{Field{"bits", &Pact::bits}, Field{"is_signed", &Pact::is_signed}, Field{"rounding", &Pact::rounding}};
+  bool clipped = true;
+  static constexpr auto fields = std::tuple{Field{"bits", &Pact::bits}, Field{"is_signed", &Pact::is_signed},
+                                            Field{"rounding", &Pact::rounding}, Field{"clipped", &Pact::clipped}};
+  /// The grid under a clip.
+  QuantSpec spec(double alpha) const { return spec_for_clip(alpha, bits, is_signed); }
   Shape infer(std::span<const Shape> in) const;
   template <class T>
   void forward(const Forward<T>& f) const;
   template <class T>
   void backward(const Backward<T>& b) const;
   friend bool operator==(const Pact&, const Pact&) = default;
+};
+
+/// Quantizer with a learned threshold 2^l. in: x, l {1,1,1,1}. The grid's range is 2^k, k = ceil(l); `held`: k =
+/// exponent, whatever l is.
+/// @math y = s * clamp(round(x / s), n, p), s = 2^k / 2^(bits - 1) signed, 2^k / 2^bits unsigned; n, p the end codes
+/// @grad with r = round(x / s): dx = dout where n <= r <= p, else 0; dl = sum of dout * s * ln 2 * (r - x / s where
+/// n <= r <= p, n where r < n, p where r > p)   @source Jain et al. 2019 (TQT), equations 7 and 8
+struct Tqt {
+  static constexpr std::string_view name = "Tqt";
+  int bits = 8;  ///< 2..16
+  bool is_signed = false;
+  Rounding rounding = Rounding::half_up;
+  bool held = false;
+  int exponent = 0;
+  static constexpr auto fields =
+      std::tuple{Field{"bits", &Tqt::bits}, Field{"is_signed", &Tqt::is_signed}, Field{"rounding", &Tqt::rounding},
+                 Field{"held", &Tqt::held}, Field{"exponent", &Tqt::exponent}};
+  Shape infer(std::span<const Shape> in) const;
+  /// The grid under a threshold. @throws DataError unless the range is between 2^-100 and 2^99
+  QuantSpec spec(double log2_threshold) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
+  friend bool operator==(const Tqt&, const Tqt&) = default;
+};
+
+/// Quantizer with a learned step of any size: not a fixed-point grid, but what those are compared with.
+/// in: x, step {1,1,1,1} > 0.
+/// @math y = step * round(clamp(x / step, n, p)), n, p the end codes of `bits` bits
+/// @grad dx = dout where n < x / step < p, else 0; dstep = gradient_scale * sum of dout * (round(x / step) - x / step
+/// where n < x / step < p, n below, p above); the authors' gradient_scale is 1 / sqrt(elements * p)
+/// @source Esser et al. 2020 (LSQ), equations 1 to 5
+struct Lsq {
+  static constexpr std::string_view name = "Lsq";
+  int bits = 8;  ///< 2..16
+  bool is_signed = false;
+  Rounding rounding = Rounding::half_up;
+  double gradient_scale = 1;
+  static constexpr auto fields =
+      std::tuple{Field{"bits", &Lsq::bits}, Field{"is_signed", &Lsq::is_signed}, Field{"rounding", &Lsq::rounding},
+                 Field{"gradient_scale", &Lsq::gradient_scale}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
+  friend bool operator==(const Lsq&, const Lsq&) = default;
+};
+
+/// Mean divergence of a network's softmax from a teacher's, over all pixels. in: logits {n,h,w,classes}, the teacher's
+/// logits, [another loss {1,1,1,1} to add to]. Output {1,1,1,1}. The teacher gets no gradient.
+/// @math weight * temperature^2 * mean KL(softmax(teacher / temperature) || softmax(logits / temperature)) + loss
+/// @source Hinton et al. 2015
+struct Distillation {
+  static constexpr std::string_view name = "Distillation";
+  double temperature = 1, weight = 1;
+  static constexpr auto fields =
+      std::tuple{Field{"temperature", &Distillation::temperature}, Field{"weight", &Distillation::weight}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
+  friend bool operator==(const Distillation&, const Distillation&) = default;
 };
 
 /// What a type must have to be an op.
@@ -512,7 +584,7 @@ using OneOf = std::variant<Ops...>;
 /// The closed set.
 using Op = OneOf<Conv2d, ConvTranspose2d, Linear, BatchNorm, LayerNorm, Relu, Clip, LeakyRelu, PRelu, Sigmoid,
                  HardSigmoid, HardSwish, Softmax, Add, Mul, Concat, Slice, Pad, MaxPool, AvgPool, GlobalAvgPool, Resize,
-                 Reshape, Dropout, CrossEntropy, FakeQuant, Pact>;
+                 Reshape, Dropout, CrossEntropy, FakeQuant, Pact, Tqt, Lsq, Distillation>;
 
 inline std::string_view op_name(const Op& op) {
   return std::visit([](const auto& o) { return std::remove_cvref_t<decltype(o)>::name; }, op);

@@ -1,5 +1,8 @@
-// FakeQuant, on a fixed grid, and Pact, whose grid follows a learned clip.
+// FakeQuant, on a fixed grid, and the quantizers whose grid follows a learned parameter: Pact, Tqt, Lsq.
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numbers>
 #include <type_traits>
 
 #include "core/ops/detail.hpp"
@@ -45,6 +48,7 @@ void FakeQuant::forward(const Forward<T>& f) const {
 
 template <class T>
 void FakeQuant::backward(const Backward<T>& b) const {
+  if (!clipped) return detail::map_gradient(b, [](T, T dy) { return dy; });
   // The limits in units of x. They have bits + 1 significant bits: more than 23 do not fit a float, hence double.
   const double lo = std::ldexp(static_cast<double>(spec.min_code()) - 0.5, -spec.frac);
   const double hi = std::ldexp(static_cast<double>(spec.max_code()) + 0.5, -spec.frac);
@@ -65,13 +69,14 @@ template <class T>
 void Pact::forward(const Forward<T>& f) const {
   const double alpha = static_cast<double>(f.in[1].data[0]);
   if (!std::isfinite(alpha)) throw DataError("Pact: alpha is not a finite number; has the training diverged?");
-  quantize_view(f.in[0], f.out, spec_for_clip(alpha, bits, is_signed), rounding);
+  quantize_view(f.in[0], f.out, spec(alpha), rounding);
 }
 
 template <class T>
 void Pact::backward(const Backward<T>& b) const {
   const T hi = b.in[1].data[0], lo = is_signed ? -hi : T(0);
-  detail::map_gradient(b, [=](T x, T dy) { return lo < x && x < hi ? dy : T(0); });
+  const bool everywhere = !clipped;
+  detail::map_gradient(b, [=](T x, T dy) { return everywhere || (lo < x && x < hi) ? dy : T(0); });
   if (!b.din[1]) return;
   const T *x = b.in[0].data, *dy = b.dout.data;
   const double sum = detail::chunked_sum(b.dout.count(), [&](std::int64_t begin, std::int64_t end) {
@@ -88,6 +93,113 @@ void Pact::backward(const Backward<T>& b) const {
   b.din[1].data[0] += static_cast<T>(sum);
 }
 
+namespace {
+
+void expect_scalar(std::string_view op, std::string_view what, const Shape& found) {
+  if (found == channel_shape(1)) return;
+  throw DataError(std::string(op) + ": the " + std::string(what) + " has shape " + to_string(found) + ", wanted " +
+                  to_string(channel_shape(1)));
+}
+
+void expect_learned_grid(std::string_view op, int bits) {
+  if (bits >= 2 && bits <= 16) return;
+  throw DataError(std::string(op) + ": " + std::to_string(bits) + " bits, wanted 2 to 16");
+}
+
+/// dx += dout where lo < x < hi (lo <= x if `closed`); returns the sum of dout * (inside(x, y) there, outside(y)
+/// elsewhere), y being the quantized x.
+template <class T, class Inside, class Outside>
+double learned_gradient(const Backward<T>& b, T lo, T hi, bool closed, Inside inside, Outside outside) {
+  const T *x = b.in[0].data, *y = b.out.data, *dy = b.dout.data;
+  T* dx = b.din[0] ? b.din[0].data : nullptr;
+  const T low = closed ? lo : std::nextafter(lo, std::numeric_limits<T>::infinity());  // from now on: low <= x < hi
+  return detail::chunked_sum(b.dout.count(), [&](std::int64_t begin, std::int64_t end) {
+    if (dx != nullptr) {
+      for (std::int64_t i = begin; i < end; ++i) dx[i] += low <= x[i] && x[i] < hi ? dy[i] : T(0);
+    }
+    double lanes[8] = {};  // independent sums, so that the compiler may use vectors: the order is written down here
+    const auto term = [&](std::int64_t i) {
+      return static_cast<double>(dy[i]) * (low <= x[i] && x[i] < hi ? inside(x[i], y[i]) : outside(y[i]));
+    };
+    std::int64_t i = begin;
+    for (; i + 8 <= end; i += 8) {
+      for (int j = 0; j < 8; ++j) lanes[j] += term(i + j);
+    }
+    for (; i < end; ++i) lanes[0] += term(i);
+    double sum = 0;
+    for (const double lane : lanes) sum += lane;
+    return sum;
+  });
+}
+
+}  // namespace
+
+Shape Tqt::infer(std::span<const Shape> in) const {
+  detail::expect_inputs(name, in, 2, 2);
+  expect_learned_grid(name, bits);
+  expect_scalar(name, "threshold", in[1]);
+  return in[0];
+}
+
+QuantSpec Tqt::spec(double log2_threshold) const {
+  const double k = held ? exponent : std::ceil(log2_threshold);
+  if (!(k > -100 && k < 100)) {
+    throw DataError("Tqt: the threshold is 2^" + std::to_string(k) + "; has the training diverged?");
+  }
+  return {static_cast<std::int8_t>(bits - (is_signed ? 1 : 0) - static_cast<int>(k)), static_cast<std::uint8_t>(bits),
+          is_signed};
+}
+
+template <class T>
+void Tqt::forward(const Forward<T>& f) const {
+  quantize_view(f.in[0], f.out, spec(static_cast<double>(f.in[1].data[0])), rounding);
+}
+
+template <class T>
+void Tqt::backward(const Backward<T>& b) const {
+  const QuantSpec grid = spec(static_cast<double>(b.in[1].data[0]));
+  // The reals that round to an end code or inwards. The tie below the lowest code, which is even, rounds up to it,
+  // except away from zero; the tie above the highest, which is odd, always leaves.
+  const T lo = static_cast<T>(std::ldexp(static_cast<double>(grid.min_code()) - 0.5, -grid.frac));
+  const T hi = static_cast<T>(std::ldexp(static_cast<double>(grid.max_code()) + 0.5, -grid.frac));
+  // s * (r - x / s) is y - x, exactly; s * n and s * p are y.
+  const double sum = learned_gradient(
+      b, lo, hi, rounding != Rounding::half_away, [](T x, T y) { return static_cast<double>(y - x); },
+      [](T y) { return static_cast<double>(y); });
+  if (b.din[1]) b.din[1].data[0] += static_cast<T>(std::numbers::ln2 * sum);
+}
+
+Shape Lsq::infer(std::span<const Shape> in) const {
+  detail::expect_inputs(name, in, 2, 2);
+  expect_learned_grid(name, bits);
+  expect_scalar(name, "step", in[1]);
+  return in[0];
+}
+
+template <class T>
+void Lsq::forward(const Forward<T>& f) const {
+  const T step = f.in[1].data[0];
+  if (!(step > T(0)) || !std::isfinite(step)) {
+    throw DataError("Lsq: the step is " + std::to_string(step) +
+                    ", wanted a positive number; has the training diverged?");
+  }
+  const QuantSpec codes{0, static_cast<std::uint8_t>(bits), is_signed};
+  const T lo = static_cast<T>(codes.min_code()), hi = static_cast<T>(codes.max_code());
+  detail::map(f, [=, this](T x) { return step * round_real(std::clamp(x / step, lo, hi), rounding); });
+}
+
+template <class T>
+void Lsq::backward(const Backward<T>& b) const {
+  const T step = b.in[1].data[0];
+  const QuantSpec codes{0, static_cast<std::uint8_t>(bits), is_signed};
+  const T lo = step * static_cast<T>(codes.min_code()), hi = step * static_cast<T>(codes.max_code());
+  const auto wide = static_cast<double>(step);
+  const auto code = [=](T y) { return std::nearbyint(static_cast<double>(y) / wide); };
+  const double sum = learned_gradient(
+      b, lo, hi, false, [=](T x, T y) { return code(y) - static_cast<double>(x) / wide; }, code);
+  if (b.din[1]) b.din[1].data[0] += static_cast<T>(gradient_scale * sum);
+}
+
 template void FakeQuant::forward(const Forward<float>&) const;
 template void FakeQuant::forward(const Forward<double>&) const;
 template void FakeQuant::backward(const Backward<float>&) const;
@@ -96,5 +208,13 @@ template void Pact::forward(const Forward<float>&) const;
 template void Pact::forward(const Forward<double>&) const;
 template void Pact::backward(const Backward<float>&) const;
 template void Pact::backward(const Backward<double>&) const;
+template void Tqt::forward(const Forward<float>&) const;
+template void Tqt::forward(const Forward<double>&) const;
+template void Tqt::backward(const Backward<float>&) const;
+template void Tqt::backward(const Backward<double>&) const;
+template void Lsq::forward(const Forward<float>&) const;
+template void Lsq::forward(const Forward<double>&) const;
+template void Lsq::backward(const Backward<float>&) const;
+template void Lsq::backward(const Backward<double>&) const;
 
 }  // namespace binade

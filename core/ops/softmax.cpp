@@ -131,6 +131,73 @@ void CrossEntropy::backward(const Backward<T>& b) const {
   });
 }
 
+Shape Distillation::infer(std::span<const Shape> in) const {
+  detail::expect_inputs(name, in, 2, 3);
+  if (in[0] != in[1]) {
+    throw DataError("Distillation: the teacher's logits have shape " + to_string(in[1]) + ", the network's " +
+                    to_string(in[0]));
+  }
+  if (in.size() > 2 && in[2] != channel_shape(1)) {
+    throw DataError("Distillation: the loss to add to has shape " + to_string(in[2]) + ", wanted " +
+                    to_string(channel_shape(1)));
+  }
+  if (!(temperature > 0)) throw DataError("Distillation: the temperature must be positive");
+  return {1, 1, 1, 1};
+}
+
+namespace {
+
+/// Logits over the temperature, so that exp(out[i]) are the probabilities.
+template <class T>
+void log_softmax(const T* x, T* out, std::int64_t c, T inverse_temperature) {
+  for (std::int64_t i = 0; i < c; ++i) out[i] = x[i] * inverse_temperature;
+  const T total = log_sum_exp(out, c);
+  for (std::int64_t i = 0; i < c; ++i) out[i] -= total;
+}
+
+}  // namespace
+
+template <class T>
+void Distillation::forward(const Forward<T>& f) const {
+  const std::int64_t c = f.in[0].shape.c, pixels = f.in[0].shape.pixels();
+  const T inverse = static_cast<T>(1 / temperature);
+  const auto sum = detail::pixel_sums(pixels, c, [&](std::int64_t begin, std::int64_t end, double* parts) {
+    std::vector<T> student(static_cast<std::size_t>(c)), teacher(student);
+    for (std::int64_t p = begin; p < end; ++p) {
+      log_softmax(f.in[0].data + p * c, student.data(), c, inverse);
+      log_softmax(f.in[1].data + p * c, teacher.data(), c, inverse);
+      for (std::size_t i = 0; i < student.size(); ++i) {
+        parts[0] += static_cast<double>(std::exp(teacher[i])) * static_cast<double>(teacher[i] - student[i]);
+      }
+    }
+  });
+  const double divergence = weight * temperature * temperature * sum[0] / static_cast<double>(pixels);
+  f.out.data[0] = static_cast<T>(divergence + (f.in.size() > 2 ? static_cast<double>(f.in[2].data[0]) : 0.0));
+}
+
+// d KL / d logits = (softmax(logits / t) - softmax(teacher / t)) / t
+template <class T>
+void Distillation::backward(const Backward<T>& b) const {
+  if (b.in.size() > 2 && b.din[2]) b.din[2].data[0] += b.dout.data[0];
+  if (!b.din[0]) return;
+  const std::int64_t c = b.in[0].shape.c, pixels = b.in[0].shape.pixels();
+  const T inverse = static_cast<T>(1 / temperature);
+  const T scale =
+      static_cast<T>(static_cast<double>(b.dout.data[0]) * weight * temperature / static_cast<double>(pixels));
+  parallel_for(pixels, detail::rows_per_chunk(4 * c), [&](std::int64_t begin, std::int64_t end) {
+    std::vector<T> student(static_cast<std::size_t>(c)), teacher(student);
+    for (std::int64_t p = begin; p < end; ++p) {
+      log_softmax(b.in[0].data + p * c, student.data(), c, inverse);
+      log_softmax(b.in[1].data + p * c, teacher.data(), c, inverse);
+      T* dx = b.din[0].data + p * c;
+      for (std::int64_t i = 0; i < c; ++i) {
+        const auto k = static_cast<std::size_t>(i);
+        dx[i] += scale * (std::exp(student[k]) - std::exp(teacher[k]));
+      }
+    }
+  });
+}
+
 template void Softmax::forward(const Forward<float>&) const;
 template void Softmax::forward(const Forward<double>&) const;
 template void Softmax::backward(const Backward<float>&) const;
@@ -139,5 +206,9 @@ template void CrossEntropy::forward(const Forward<float>&) const;
 template void CrossEntropy::forward(const Forward<double>&) const;
 template void CrossEntropy::backward(const Backward<float>&) const;
 template void CrossEntropy::backward(const Backward<double>&) const;
+template void Distillation::forward(const Forward<float>&) const;
+template void Distillation::forward(const Forward<double>&) const;
+template void Distillation::backward(const Backward<float>&) const;
+template void Distillation::backward(const Backward<double>&) const;
 
 }  // namespace binade

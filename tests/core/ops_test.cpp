@@ -353,6 +353,18 @@ TEST(Ops, cross_entropy) {
   expect_refused(CrossEntropy{}, {{1, 2, 2, 3}, {1, 2, 2, 3}}, "wanted 1x2x2x1");
 }
 
+TEST(Ops, distillation) {
+  for (const double temperature : {1.0, 4.0}) {
+    const Distillation op{.temperature = temperature, .weight = 0.7};
+    check_op(op, {{3, 1, 1, 10}, {3, 1, 1, 10}}, {.constant = {1}});
+    check_op(op, {{2, 3, 2, 5}, {2, 3, 2, 5}, {1, 1, 1, 1}}, {.constant = {1}});
+  }
+  check_op(Distillation{}, {kLarge, kLarge}, {.constant = {1}});
+  expect_refused(Distillation{}, {{1, 1, 1, 5}, {1, 1, 1, 6}}, "teacher");
+  expect_refused(Distillation{}, {{1, 1, 1, 5}, {1, 1, 1, 5}, {1, 1, 1, 5}}, "the loss to add to");
+  expect_refused(Distillation{.temperature = 0}, {{1, 1, 1, 5}, {1, 1, 1, 5}}, "temperature");
+}
+
 TEST(Ops, cross_entropy_names_a_label_that_is_not_a_class) {
   const Tensor<float> logits({2, 2, 2, 3});
   for (const float bad : {3.0f, -1.0f, 0.5f, std::numeric_limits<float>::quiet_NaN()}) {

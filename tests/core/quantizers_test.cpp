@@ -133,6 +133,132 @@ TEST(Quantizers, pact_gradient) {
   EXPECT_EQ(gradient(Pact{}, {x, alpha}, 1)[0], 0.5f + 3 + 3);
 }
 
+TEST(Quantizers, plain_straight_through_passes_everything) {
+  const Tensor<float> x({1, 1, 1, 3}, std::vector<float>{-1000, 0.3f, 1000}), alpha({1, 1, 1, 1}, 2.0f);
+  const Tensor<float> all({1, 1, 1, 3}, 3.5f);
+  EXPECT_EQ(gradient(FakeQuant{.spec = {3, 8, true}, .clipped = false}, {x}, 0), all);
+  EXPECT_EQ(gradient(Pact{.clipped = false}, {x, alpha}, 0), all);
+  EXPECT_EQ(gradient(Pact{.clipped = false}, {x, alpha}, 1)[0], 0.5f + 3);
+}
+
+TEST(Quantizers, tqt) {
+  for (const bool is_signed : {true, false}) {
+    for (const double threshold : {-3.5, 0.0, 0.01, 2.0, 2.99}) {
+      const auto fill = [threshold](Tensor<double>& t, Random&) { t[0] = threshold; };
+      for (const Rounding rounding : kRoundings) {
+        for (const int bits : {2, 4, 8, 16}) {
+          check_op(Tqt{.bits = bits, .is_signed = is_signed, .rounding = rounding}, {{2, 5, 7, 9}, {1, 1, 1, 1}},
+                   {.fill = {uniform(-9, 9), fill}, .differentiable = false, .float_tolerance = 0});
+        }
+      }
+      check_op(Tqt{.is_signed = is_signed, .held = true, .exponent = 1}, {{2, 61, 67, 11}, {1, 1, 1, 1}},
+               {.fill = {uniform(-9, 9), fill}, .differentiable = false, .float_tolerance = 0});
+    }
+  }
+  EXPECT_EQ((Tqt{.bits = 8, .is_signed = true}.spec(2.0)), (QuantSpec{5, 8, true}));
+  EXPECT_EQ((Tqt{.bits = 8, .is_signed = false}.spec(2.01)), (QuantSpec{5, 8, false}));
+  EXPECT_EQ((Tqt{.bits = 4, .held = true, .exponent = -2}.spec(9)), (QuantSpec{6, 4, false}));
+  EXPECT_THROW(Tqt{}.spec(std::numeric_limits<double>::quiet_NaN()), DataError);
+  expect_refused(Tqt{}, {{1, 2, 2, 3}, {1, 1, 1, 3}}, "threshold has shape 1x1x1x3");
+  expect_refused(Tqt{.bits = 17}, {{1, 2, 2, 3}, {1, 1, 1, 1}}, "17 bits");
+}
+
+TEST(Quantizers, lsq) {
+  for (const bool is_signed : {true, false}) {
+    for (const double step : {0.3, 1.0, 0.071}) {
+      std::vector<double> ties;  // where float and double may part
+      for (int code = -300; code < 300; ++code) ties.push_back((code + 0.5) * step);
+      const auto fill = [step](Tensor<double>& t, Random&) { t[0] = static_cast<double>(static_cast<float>(step)); };
+      for (const int bits : {2, 4, 8}) {
+        check_op(Lsq{.bits = bits, .is_signed = is_signed}, {{2, 5, 7, 9}, {1, 1, 1, 1}},
+                 {.fill = {uniform(-9, 9, ties), fill}, .differentiable = false});
+      }
+      check_op(Lsq{.bits = 8, .is_signed = is_signed}, {{2, 61, 67, 11}, {1, 1, 1, 1}},
+               {.fill = {uniform(-9, 9, ties), fill}, .differentiable = false});
+    }
+  }
+  expect_refused(Lsq{}, {{1, 2, 2, 3}, {1, 1, 1, 3}}, "step has shape 1x1x1x3");
+  expect_refused(Lsq{.bits = 1}, {{1, 2, 2, 3}, {1, 1, 1, 1}}, "1 bits");
+}
+
+/// A run of an op forward and backward in double, dout counting up: {dx, d of the learned parameter}.
+template <class O>
+std::pair<std::vector<double>, double> learned_gradient(const O& op, const std::vector<double>& x, double learned) {
+  const auto n = static_cast<int>(x.size());
+  const Tensor<double> in({1, 1, 1, n}, x), parameter({1, 1, 1, 1}, learned);
+  Tensor<double> y(in.shape()), dy(in.shape()), dx(in.shape()), dl(parameter.shape());
+  for (int i = 0; i < n; ++i) dy[i] = i + 1;
+  OpState state;
+  const std::vector<View<const double>> views{in.view(), parameter.view()};
+  const std::vector<View<double>> gradients{dx.view(), dl.view()};
+  op.forward(Forward<double>{.in = views, .out = y.view(), .state = state, .mode = Mode::training});
+  const View<const double> out = y.view(), dout = dy.view();
+  op.backward(Backward<double>{.in = views, .out = out, .dout = dout, .din = gradients, .state = state});
+  return {{dx.span().begin(), dx.span().end()}, dl[0]};
+}
+
+/// Ends, ties at the ends and their neighbours, and reals in between, in units of the step.
+std::vector<double> interesting(double lo, double hi, double step) {
+  std::vector<double> x;
+  for (const double v :
+       {lo - 7.3, lo - 0.5, std::nextafter(lo - 0.5, 0.0), std::nextafter(lo - 0.5, -1e9), lo, lo + 0.2, 0.0, 0.3, -0.7,
+        1.5, hi - 0.4, hi, hi + 0.49, std::nextafter(hi + 0.5, 0.0), hi + 0.5, hi + 3}) {
+    x.push_back(v * step);
+  }
+  return x;
+}
+
+TEST(Quantizers, tqt_gradient_is_the_papers) {
+  for (const Rounding rounding : kRoundings) {
+    for (const bool is_signed : {true, false}) {
+      for (const double threshold : {-1.2, 0.0, 2.5}) {
+        const Tqt op{.bits = 4, .is_signed = is_signed, .rounding = rounding};
+        const double n = is_signed ? -8 : 0, p = is_signed ? 7 : 15;
+        const double s = std::pow(2.0, std::ceil(threshold)) / (is_signed ? 8 : 16);
+        const std::vector<double> x = interesting(n, p, s);
+        double wanted = 0;
+        std::vector<double> inside;
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          const double r = round_real(x[i] / s, rounding), dy = static_cast<double>(i + 1);
+          inside.push_back(n <= r && r <= p ? dy : 0);
+          wanted += dy * s * std::log(2.0) * (r < n ? n : r > p ? p : r - x[i] / s);
+        }
+        const auto [dx, dl] = learned_gradient(op, x, threshold);
+        EXPECT_EQ(dx, inside);
+        EXPECT_NEAR(dl, wanted, 1e-14 * std::abs(wanted));
+      }
+    }
+  }
+}
+
+TEST(Quantizers, lsq_gradient_is_the_papers) {
+  for (const bool is_signed : {true, false}) {
+    const double step = 0.3, n = is_signed ? -8 : 0, p = is_signed ? 7 : 15;
+    const Lsq op{.bits = 4, .is_signed = is_signed, .gradient_scale = 0.25};
+    const std::vector<double> x = interesting(n, p, step);
+    double wanted = 0;
+    std::vector<double> inside;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double v = x[i] / step, dy = static_cast<double>(i + 1);
+      inside.push_back(n < v && v < p ? dy : 0);
+      wanted += 0.25 * dy * (v <= n ? n : v >= p ? p : std::floor(v + 0.5) - v);
+    }
+    const auto [dx, ds] = learned_gradient(op, x, step);
+    EXPECT_EQ(dx, inside);
+    EXPECT_NEAR(ds, wanted, 1e-13 * std::abs(wanted));
+  }
+}
+
+TEST(Quantizers, lsq_refuses_a_step_that_is_not_positive) {
+  for (const float step : {0.0f, -1.0f, std::numeric_limits<float>::quiet_NaN()}) {
+    const Tensor<float> x({1, 1, 1, 3}), parameter({1, 1, 1, 1}, step);
+    Tensor<float> y(x.shape());
+    OpState state;
+    const std::vector<View<const float>> in{x.view(), parameter.view()};
+    EXPECT_THROW(Lsq{}.forward(Forward<float>{.in = in, .out = y.view(), .state = state}), DataError);
+  }
+}
+
 TEST(Quantizers, pact_refuses_a_clip_that_is_not_finite) {
   const Tensor<float> x({1, 1, 1, 3}), alpha({1, 1, 1, 1}, std::numeric_limits<float>::quiet_NaN());
   Tensor<float> y(x.shape());

@@ -1,6 +1,7 @@
-// SGD against the formula, computed by hand and in double.
+// SGD and Adam against the formula, computed by hand and in double.
 #include "qat/optimizer.hpp"
 
+#include <cmath>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -48,6 +49,33 @@ TEST(Optimizer, SgdAgreesWithDoubleOverManySteps) {
     }
     for (std::size_t i = 0; i < p.size(); ++i) EXPECT_NEAR(p[i], p64[i], 2e-6) << "nesterov " << nesterov;
   }
+}
+
+TEST(Optimizer, AdamAgreesWithDoubleOverManySteps) {
+  const OptimizerEntry& adam = find_by_name("optimizer", "adam", optimizer_table());
+  const OptimizerOptions options{.beta1 = 0.8, .beta2 = 0.99, .epsilon = 1e-6};
+  const double rate = 0.01, decay = 1e-3, factor = 0.5;
+  std::vector<float> p(37), m(37), v(37), g(37);
+  std::vector<double> p64(37), m64(37), v64(37);
+  for (std::size_t i = 0; i < p.size(); ++i) p64[i] = p[i] = 0.1f * static_cast<float>(i) - 1;
+  for (int step = 0; step < 50; ++step) {
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      g[i] = 0.3f * p[i] - 0.01f * static_cast<float>(i) + 0.21f;
+      const double d = factor * (0.3 * p64[i] - 0.01 * static_cast<double>(i) + 0.21) + decay * p64[i];
+      m64[i] = 0.8 * m64[i] + 0.2 * d;
+      v64[i] = 0.99 * v64[i] + 0.01 * d * d;
+      const double mean = m64[i] / (1 - std::pow(0.8, step + 1)), square = v64[i] / (1 - std::pow(0.99, step + 1));
+      p64[i] -= rate * mean / (std::sqrt(square) + 1e-6);
+    }
+    adam.update(options, {.parameter = p,
+                          .gradient = g,
+                          .state = {m, v},
+                          .learning_rate = rate,
+                          .weight_decay = decay,
+                          .gradient_factor = factor,
+                          .step = step});
+  }
+  for (std::size_t i = 0; i < p.size(); ++i) EXPECT_NEAR(p[i], p64[i], 2e-5) << i;
 }
 
 }  // namespace

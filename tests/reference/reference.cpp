@@ -317,6 +317,40 @@ Tensor<double> run(const Pact& op, Inputs in, Context) {
               [&](double x) { return on_grid(x, range / codes, op.is_signed ? -codes : 0, codes - 1, op.rounding); });
 }
 
+Tensor<double> run(const Tqt& op, Inputs in, Context) {
+  const double range = std::pow(2.0, op.held ? op.exponent : std::ceil(in[1][0]));
+  const double codes = std::pow(2.0, op.bits - (op.is_signed ? 1 : 0));
+  return each(in[0],
+              [&](double x) { return on_grid(x, range / codes, op.is_signed ? -codes : 0, codes - 1, op.rounding); });
+}
+
+Tensor<double> run(const Lsq& op, Inputs in, Context) {
+  const double codes = std::pow(2.0, op.bits - (op.is_signed ? 1 : 0)), step = in[1][0];
+  return each(in[0], [&](double x) {
+    const double v = std::min(std::max(x / step, op.is_signed ? -codes : 0), codes - 1);
+    return step * on_grid(v, 1, -codes, codes, op.rounding);
+  });
+}
+
+Tensor<double> run(const Distillation& op, Inputs in, Context) {
+  const Shape& s = in[0].shape();
+  double divergence = 0;
+  for (std::int64_t p = 0; p < s.pixels(); ++p) {
+    double student = 0, teacher = 0;
+    for (int c = 0; c < s.c; ++c) {
+      student += std::exp(in[0][p * s.c + c] / op.temperature);
+      teacher += std::exp(in[1][p * s.c + c] / op.temperature);
+    }
+    for (int c = 0; c < s.c; ++c) {
+      const double q = std::exp(in[0][p * s.c + c] / op.temperature) / student;
+      const double t = std::exp(in[1][p * s.c + c] / op.temperature) / teacher;
+      divergence += t * std::log(t / q);
+    }
+  }
+  const double mean = op.weight * op.temperature * op.temperature * divergence / static_cast<double>(s.pixels());
+  return make({1, 1, 1, 1}, [&](int, int, int, int) { return mean + (in.size() > 2 ? in[2][0] : 0.0); });
+}
+
 }  // namespace
 
 Tensor<double> forward(const Op& op, std::span<const Tensor<double>> in, Mode mode, std::uint64_t seed) {
