@@ -5,6 +5,20 @@
 #include "core/integer/requant.hpp"
 
 namespace binade {
+namespace {
+
+/// Whether the codes are those of the spec; others would lead out of tables.
+bool holds_codes(std::span<const std::byte> bytes, const Region& region) {
+  const QuantSpec spec = region.spec;
+  if (spec.bits == 8 || spec.bits == 16) return true;
+  for (std::int64_t i = 0; i < region.shape.count(); ++i) {
+    const std::int32_t code = load_code(bytes.data(), i, spec);
+    if (code < spec.min_code() || code > spec.max_code()) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 void RunStatistics::merge(const RunStatistics& other) {
   if (instructions.empty()) instructions.resize(other.instructions.size());
@@ -18,6 +32,7 @@ void RunStatistics::merge(const RunStatistics& other) {
 void run(const Program& program, std::span<const std::byte> in, std::span<std::byte> out, std::span<std::byte> arena,
          const Interpretation& how) {
   require(static_cast<std::int64_t>(in.size()) == bytes_of(program.input), "run: the input has the wrong size");
+  require(holds_codes(in, program.input), "run: the input holds codes that its spec does not have");
   require(static_cast<std::int64_t>(out.size()) == bytes_of(program.output), "run: the output has the wrong size");
   require(arena.size() >= program.arena_bytes, "run: the arena is too small");
   require(reinterpret_cast<std::uintptr_t>(arena.data()) % kRegionAlignment == 0, "run: the arena is not aligned");

@@ -221,9 +221,14 @@ std::string_view operation_name(const Operation& operation);
 
 /// Checks everything that running relies on: extents, specs, alignment, every offset and length inside arena and
 /// constants, shifts, clamps, tables, that operands do not overlap the result, that no tensor is read before it is
-/// written or after it was overwritten, and that acc_bound is at least what weights and biases imply.
+/// written or after it was overwritten (a part of a tensor may be read, under other extents), and that acc_bound is at
+/// least accumulator_bound().
 /// @throws DataError naming the instruction and what is wrong with it
 void validate(const Program& program);
+
+/// The smallest acc_bound that is a proof: the largest |partial sum| that weights, bias and any input codes can give.
+/// @math max over o of max(P, N); P = sum max(w * x over all codes x) + max(b, 0), N likewise of the negative sums
+std::int64_t accumulator_bound(const ConvInstr& conv, std::span<const std::byte> constants);
 
 /// SHA-256, in hex, of everything in the program but names of tensors and instructions: equal programs, equal hashes.
 std::string program_hash(const Program& program);
