@@ -1,7 +1,7 @@
 // Checkpoints: a whole model in one HDF5 file, written in one step and verified when read.
 //
-// The file starts with a block of 512 bytes of text, `sha256 <digest>` among them, over all that follows; what follows
-// is plain HDF5 (h5dump reads it): /model, the structure as JSON, and /parameters/p<i>, float32 in our layout (OHWI).
+// A sealed file (core/io/sealed_file.hpp) with /model, the structure as JSON, and /parameters/p<i>, float32 in our
+// layout (OHWI).
 #pragma once
 
 #include <filesystem>

@@ -1,0 +1,29 @@
+// HDF5 files behind a block that holds the digest of the rest: written in one step, never read when damaged.
+//
+// The file starts with 512 bytes of text: a line that names its kind, `bytes <n>` and `sha256 <digest>` over all that
+// follows; what follows is plain HDF5 (h5dump reads it).
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string_view>
+
+#include "core/io/hdf5.hpp"
+
+namespace binade {
+
+/// How a kind of file begins and is called.
+struct SealedKind {
+  std::string_view first_line;  ///< "Binade checkpoint"
+  std::string_view noun;        ///< "checkpoint"
+};
+
+/// Replaces `path` in one step by what `write` puts into an empty file. The same contents give the same bytes.
+/// @throws DataError if the file cannot be written
+void save_sealed(const std::filesystem::path& path, const SealedKind& kind,
+                 const std::function<void(Hdf5File& file)>& write);
+
+/// @throws DataError for a file that is missing, of another kind, cut off or damaged
+Hdf5File open_sealed(const std::filesystem::path& path, const SealedKind& kind);
+
+}  // namespace binade
