@@ -1,0 +1,200 @@
+// Dense, grouped, dilated and transposed convolutions as products of matrices.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/integer/engine/finish.hpp"
+#include "core/integer/engine/packing.hpp"
+#include "core/integer/engine/patches.hpp"
+
+namespace binade::integer {
+namespace {
+
+constexpr int kSmallBlock = 16 << 10;        ///< bytes of gathered rows that stay in the first cache beside a panel
+constexpr int kLargeBlock = 192 << 10;       ///< and in the second, where the weights are what is read again and again
+constexpr std::int64_t kUnitWork = 500'000;  ///< multiplications that are worth handing to another thread
+constexpr int kMaxUnits = 16;
+
+/// How the work of a phase is cut for threads: by pixels, or by output channels where weights are the larger operand.
+/// Depends on shapes only.
+struct Cut {
+  std::int64_t pixels;  ///< per unit
+  int channels;         ///< per unit, a multiple of kMaxColumns
+  std::int64_t pixel_units;
+  int channel_units;
+};
+
+Cut cut_of(std::int64_t pixels, int depth, int channels) {
+  const std::int64_t work = pixels * depth * channels;
+  const std::int64_t units = std::clamp<std::int64_t>(work / kUnitWork, 1, kMaxUnits);
+  if (channels > pixels && channels >= 2 * kMaxColumns) {
+    const int per_unit = round_up(ceil_div(channels, static_cast<int>(units)), kMaxColumns);
+    return {pixels, per_unit, 1, ceil_div(channels, per_unit)};
+  }
+  const std::int64_t per_unit = ceil_div(pixels, units);
+  return {per_unit, channels, ceil_div(pixels, per_unit), 1};
+}
+
+class ConvStep : public Step {
+ public:
+  ConvStep(const StepContext& context, const ConvInstr& conv, const EngineTensor& in, const EngineTensor& out,
+           Finishing finishing, std::optional<FusedAdd> add, Finishing add_finishing)
+      : kernels_(context.kernels),
+        in_(in),
+        out_(out),
+        groups_(conv.groups),
+        group_in_(in.shape.c / conv.groups),
+        group_out_(out.shape.c / conv.groups),
+        finishing_(std::move(finishing)),
+        add_(std::move(add)),
+        add_finishing_(std::move(add_finishing)),
+        phases_(phases_of(conv, in)) {
+    for (const Phase& phase : phases_) {
+      const std::int64_t rows = phase.is_whole() ? phase.pixels() : phase.columns;
+      cuts_.push_back(cut_of(rows, 4 * phase.quads, group_out_));
+      packed_.emplace_back(context.program, conv, phase, in_, finishing_.start);
+    }
+  }
+
+  void run(const Frame& frame) const override {
+    for (std::size_t i = 0; i < phases_.size(); ++i) run_phase(frame, phases_[i], cuts_[i], packed_[i]);
+  }
+
+  std::size_t scratch_bytes() const override {
+    std::size_t most = 0;
+    for (std::size_t i = 0; i < phases_.size(); ++i) {
+      if (is_direct(phases_[i])) continue;
+      const auto rows = static_cast<std::size_t>(block_rows(phases_[i], cuts_[i]));
+      most = std::max(most, rows * 4 * static_cast<std::size_t>(phases_[i].quads) + kTailBytes);
+    }
+    return most;
+  }
+
+  std::size_t weight_bytes() const override {
+    std::size_t bytes = 0;
+    for (const PackedPhase& packed : packed_) bytes += packed.bytes();
+    return bytes;
+  }
+
+ private:
+  /// Pixels of the input are the rows of the matrix as they lie.
+  bool is_direct(const Phase& phase) const {
+    return phase.runs.size() == 1 && phase.runs[0].dy == 0 && phase.runs[0].dx == 0 && phase.runs[0].width == 1 &&
+           phase.stride_y == 1 && phase.stride_x == 1 && phase.is_whole() && phase.rows == in_.shape.h &&
+           phase.columns == in_.shape.w;
+  }
+
+  std::int64_t block_rows(const Phase& phase, const Cut& cut) const {
+    const int depth = std::max(4 * phase.quads, 1);
+    const bool heavy = std::int64_t{depth} * cut.channels > (256 << 10);
+    return std::min<std::int64_t>(std::max((heavy ? kLargeBlock : kSmallBlock) / depth, 48), cut.pixels);
+  }
+
+  /// Units: groups, then rows of the phase where their pixels do not lie evenly, then the cut.
+  void run_phase(const Frame& frame, const Phase& phase, const Cut& cut, const PackedPhase& packed) const {
+    const std::int64_t lines = phase.is_whole() ? 1 : phase.rows, line = phase.pixels() / lines;
+    const std::int64_t per_line = cut.pixel_units * cut.channel_units;
+    const std::int64_t units = groups_ * lines * per_line;
+    parallel_for(units, ceil_div<std::int64_t>(units, kMaxUnits), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t unit = begin; unit < end; ++unit) {
+        const auto group = static_cast<int>(unit / (lines * per_line));
+        const std::int64_t y = unit / per_line % lines, part = unit % per_line;
+        const std::int64_t first = part % cut.pixel_units * cut.pixels;
+        const int channel = static_cast<int>(part / cut.pixel_units) * cut.channels;
+        run_unit(frame, phase, packed, block_rows(phase, cut),
+                 {.group = group,
+                  .begin = y * line + first,
+                  .end = y * line + std::min(line, first + cut.pixels),
+                  .channel = channel,
+                  .channels = std::min(cut.channels, group_out_ - channel)});
+      }
+    });
+  }
+
+  struct Unit {
+    int group;
+    std::int64_t begin, end;  ///< pixels of the phase
+    int channel, channels;    ///< of the group
+  };
+
+  void run_unit(const Frame& frame, const Phase& phase, const PackedPhase& packed, std::int64_t block,
+                const Unit& unit) const {
+    const int first = unit.group * group_out_ + unit.channel;
+    Finish finish = finishing_.finish;
+    if (finish.slopes != nullptr) finish.slopes += first;
+    for (std::int64_t p = unit.begin; p < unit.end; p += block) {
+      const std::int64_t end = std::min(unit.end, p + block);
+      const std::int64_t y = phase.out_y + p / phase.columns * phase.step_y;
+      const std::int64_t x = phase.out_x + p % phase.columns * phase.step_x;
+      std::uint8_t* out = frame.data(out_) + (y * out_.shape.w + x) * out_.pitch + first;
+      const std::uint8_t* a = frame.data(in_);
+      std::ptrdiff_t a_stride = in_.pitch;
+      if (is_direct(phase)) {
+        a += p * in_.pitch + unit.group * group_in_;
+      } else {
+        gather(phase, in_, a, unit.group * group_in_, p, end, frame.lane_scratch());
+        a = frame.lane_scratch();
+        a_stride = 4 * std::ptrdiff_t{phase.quads};
+      }
+      const std::ptrdiff_t out_stride = std::ptrdiff_t{phase.step_x} * out_.pitch;
+      kernels_.gemm({.a = a,
+                     .a_stride = a_stride,
+                     .rows = static_cast<int>(end - p),
+                     .quads = phase.quads,
+                     .channels = unit.channels,
+                     .exact_store = group_out_ % kLanes != 0 && groups_ > 1,
+                     .w = packed.weights_of(unit.group, unit.channel),
+                     .start = packed.starts_of(unit.group, unit.channel),
+                     .out = out,
+                     .out_stride = out_stride,
+                     .finish = finish});
+      if (add_) add_block(frame, p, end, first, unit.channels, out);
+    }
+  }
+
+  /// The fused addition, in place, while the block is in the first cache. Only for ordinary convolutions.
+  void add_block(const Frame& frame, std::int64_t begin, std::int64_t end, int first, int channels,
+                 std::uint8_t* out) const {
+    const EngineTensor& other = add_->other;
+    const std::uint8_t* from = frame.data(other) + begin * other.pitch + first;
+    const bool whole = channels == out_.shape.c;
+    const std::int64_t rows = whole ? 1 : end - begin;
+    const std::int64_t count = whole ? (end - begin) * out_.pitch : channels;
+    for (std::int64_t r = 0; r < rows; ++r, out += out_.pitch, from += other.pitch) {
+      const bool is_a = add_->conv_is_a;
+      kernels_.add({.a = is_a ? out : from,
+                    .b = is_a ? from : out,
+                    .zero_a = is_a ? finishing_.finish.zero : other.zero(),
+                    .zero_b = is_a ? other.zero() : finishing_.finish.zero,
+                    .shift_a = add_->instr.shift_a,
+                    .shift_b = add_->instr.shift_b,
+                    .out = out,
+                    .count = count,
+                    .finish = add_finishing_.finish});
+    }
+  }
+
+  const Kernels& kernels_;
+  const EngineTensor in_, out_;
+  const int groups_, group_in_, group_out_;
+  const Finishing finishing_;
+  const std::optional<FusedAdd> add_;
+  const Finishing add_finishing_;
+  const std::vector<Phase> phases_;
+  std::vector<Cut> cuts_;
+  std::vector<PackedPhase> packed_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_conv(const StepContext& context, const ConvInstr& conv, const EngineTensor& in,
+                                const EngineTensor& out, const std::optional<FusedAdd>& add) {
+  if (conv.in.spec.bits > 8 || conv.out.spec.bits > 8 || conv.weight_bits > 8) return nullptr;
+  auto finishing = finishing_of(context.program, conv.requant, conv.out, conv.acc_bound, true);
+  if (!finishing) return nullptr;
+  Finishing add_finishing;
+  if (add) add_finishing = *finishing_of_add(context.program, add->instr);
+  return std::make_unique<ConvStep>(context, conv, in, out, *std::move(finishing), add, std::move(add_finishing));
+}
+
+}  // namespace binade::integer

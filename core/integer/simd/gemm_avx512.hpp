@@ -1,0 +1,216 @@
+// The product of bytes and packed weights with AVX-512 VNNI.
+//
+// A tile of pixels and panels stays in registers: 6 x 4, 8 x 3, 12 x 2 or 16 x 1, 24 accumulators at most, which hides
+// the latency of vpdpbusd and leaves room for the operands.
+#pragma once
+
+#include "core/integer/simd/finish_avx512.hpp"
+
+namespace binade::integer {
+namespace {
+
+inline std::int32_t load_quad(const std::uint8_t* from) {
+  std::int32_t quad;
+  __builtin_memcpy(&quad, from, sizeof quad);
+  return quad;
+}
+
+/// Four vectors of accumulators become 64 bytes in their order.
+struct FoldedFinish {
+  explicit FoldedFinish(const Finish& finish)
+      : shift(_mm_cvtsi32_si128(finish.shift)),
+        lo(_mm512_set1_epi8(static_cast<char>(finish.lo))),
+        hi(_mm512_set1_epi8(static_cast<char>(finish.hi))),
+        order(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)) {}
+
+  __m512i operator()(__m512i a, __m512i b, __m512i c, __m512i d) const {
+    const __m512i ab = _mm512_packs_epi32(_mm512_sra_epi32(a, shift), _mm512_sra_epi32(b, shift));
+    const __m512i cd = _mm512_packs_epi32(_mm512_sra_epi32(c, shift), _mm512_sra_epi32(d, shift));
+    const __m512i bytes = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(ab, cd), lo), hi);
+    return _mm512_permutexvar_epi32(order, bytes);
+  }
+
+  __m128i shift;
+  __m512i lo, hi, order;
+};
+
+template <int kChunk>
+inline void store_chunk(std::uint8_t* to, __m512i bytes) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_extracti32x4_epi32(bytes, kChunk));
+}
+
+/// Stores a tile: chunks of 16 bytes go where their row and panel are.
+template <int kRows, int kPanels>
+inline void store_tile(const __m512i (&acc)[kRows][kPanels], const FoldedFinish& finish, std::uint8_t* out,
+                       std::ptrdiff_t stride) {
+  constexpr int kCount = kRows * kPanels;
+#pragma GCC unroll 8
+  for (int first = 0; first < kCount; first += 4) {
+    const auto at = [&](int i) __attribute__((always_inline)) {
+      const int place = first + i < kCount ? first + i : kCount - 1;
+      return acc[place / kPanels][place % kPanels];
+    };
+    const auto place = [&](int i) __attribute__((always_inline)) {
+      return out + (first + i) / kPanels * stride + (first + i) % kPanels * kLanes;
+    };
+    const __m512i bytes = finish(at(0), at(1), at(2), at(3));
+    if constexpr (kPanels == 4) {
+      _mm512_storeu_si512(place(0), bytes);
+    } else if constexpr (kPanels == 2) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(place(0)), _mm512_castsi512_si256(bytes));
+      if (first + 2 < kCount) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(place(2)), _mm512_extracti64x4_epi64(bytes, 1));
+      }
+    } else {
+      store_chunk<0>(place(0), bytes);
+      if (first + 1 < kCount) store_chunk<1>(place(1), bytes);
+      if (first + 2 < kCount) store_chunk<2>(place(2), bytes);
+      if (first + 3 < kCount) store_chunk<3>(place(3), bytes);
+    }
+  }
+}
+
+/// What all tiles of a few panels share.
+struct PanelJob {
+  const std::uint8_t* a;
+  std::ptrdiff_t a_stride;
+  const std::int8_t* w;
+  const std::int32_t* start;
+  int quads, tiles;
+  std::uint8_t* out;
+  std::ptrdiff_t out_stride;
+  const FoldedFinish* folded;  ///< or null: as int32, {rows, kMaxColumns}, to out
+};
+
+template <int kRows, int kPanels>
+inline __attribute__((always_inline)) void accumulate(const PanelJob& job, const std::uint8_t* a,
+                                                      __m512i (&acc)[kRows][kPanels]) {
+  __m512i start[kPanels];
+#pragma GCC unroll 8
+  for (int j = 0; j < kPanels; ++j) start[j] = _mm512_loadu_si512(job.start + kLanes * j);
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kPanels; ++j) acc[i][j] = start[j];
+  }
+  const std::ptrdiff_t panel = std::ptrdiff_t{job.quads} * 64, stride = job.a_stride;
+  const std::int8_t* w = job.w;
+  for (int q = 0; q < job.quads; ++q, a += 4, w += 64) {
+    __m512i weights[kPanels];
+#pragma GCC unroll 8
+    for (int j = 0; j < kPanels; ++j) weights[j] = _mm512_loadu_si512(w + j * panel);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      const __m512i bytes = _mm512_set1_epi32(load_quad(a + i * stride));
+#pragma GCC unroll 8
+      for (int j = 0; j < kPanels; ++j) acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], bytes, weights[j]);
+    }
+  }
+}
+
+/// `tiles` tiles below each other.
+template <int kRows, int kPanels>
+__attribute__((noinline)) void run_tiles(const PanelJob& job) {
+  const FoldedFinish finish = *job.folded;
+  const std::uint8_t* a = job.a;
+  std::uint8_t* out = job.out;
+  for (int t = 0; t < job.tiles; ++t, a += kRows * job.a_stride, out += kRows * job.out_stride) {
+    __m512i acc[kRows][kPanels];
+    accumulate<kRows, kPanels>(job, a, acc);
+    store_tile<kRows, kPanels>(acc, finish, out, job.out_stride);
+  }
+}
+
+/// One tile, as accumulators.
+template <int kRows, int kPanels>
+__attribute__((noinline)) void run_raw(const PanelJob& job) {
+  __m512i acc[kRows][kPanels];
+  accumulate<kRows, kPanels>(job, job.a, acc);
+  auto* out = reinterpret_cast<std::int32_t*>(job.out);
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kPanels; ++j) _mm512_storeu_si512(out + i * kMaxColumns + j * kLanes, acc[i][j]);
+  }
+}
+
+constexpr int kTileRows[5] = {0, 16, 12, 8, 6};  ///< by panels
+
+using TileFunction = void (*)(const PanelJob&);
+
+template <int kPanels, bool kRaw, int... kRows>
+inline TileFunction pick(int rows) {
+  static constexpr TileFunction kFunctions[] = {(kRaw ? run_raw<kRows, kPanels> : run_tiles<kRows, kPanels>)...};
+  return kFunctions[rows - 1];
+}
+
+template <bool kRaw>
+inline TileFunction tile_function(int panels, int rows) {
+  switch (panels) {
+    case 4: return pick<4, kRaw, 1, 2, 3, 4, 5, 6>(rows);
+    case 3: return pick<3, kRaw, 1, 2, 3, 4, 5, 6, 7, 8>(rows);
+    case 2: return pick<2, kRaw, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>(rows);
+    default: return pick<1, kRaw, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>(rows);
+  }
+}
+
+/// All rows of a few panels whose bytes may be written whole: tiles of nearly equal height, the higher ones first.
+inline void run_panels(const Gemm& g, PanelJob job, int panels) {
+  const int tiles = (g.rows + kTileRows[panels] - 1) / kTileRows[panels];
+  const int rows = g.rows / tiles, higher = g.rows % tiles;
+  if (higher > 0) {
+    job.tiles = higher;
+    tile_function<false>(panels, rows + 1)(job);
+    job.a += std::ptrdiff_t{higher} * (rows + 1) * job.a_stride;
+    job.out += std::ptrdiff_t{higher} * (rows + 1) * job.out_stride;
+  }
+  job.tiles = tiles - higher;
+  tile_function<false>(panels, rows)(job);
+}
+
+/// The same through a buffer of accumulators: other ways to finish, and rows that end inside a panel.
+inline void run_panels_raw(const Gemm& g, PanelJob job, int panels, int first_channel, int channels) {
+  alignas(64) std::int32_t acc[kMaxRows * kMaxColumns];
+  std::uint8_t* out = job.out;
+  job.out = reinterpret_cast<std::uint8_t*>(acc);
+  Finish finish = g.finish;
+  if (finish.slopes != nullptr) finish.slopes += first_channel;
+  for (int r = 0; r < g.rows;) {
+    const int rows = g.rows - r < kTileRows[panels] ? g.rows - r : kTileRows[panels];
+    tile_function<true>(panels, rows)(job);
+    for (int i = 0; i < rows; ++i, out += g.out_stride) {
+      const std::int32_t* line = acc + i * kMaxColumns;
+      finish_each(
+          finish, [&](int c) { return _mm512_load_si512(line + c); }, out, channels);
+    }
+    job.a += rows * job.a_stride;
+    r += rows;
+  }
+}
+
+inline void gemm(const Gemm& g) {
+  if (g.rows <= 0) return;
+  const FoldedFinish folded(g.finish);
+  for (int n = 0; n < g.channels; n += kMaxColumns) {
+    const int channels = g.channels - n < kMaxColumns ? g.channels - n : kMaxColumns;
+    const int panels = (channels + kLanes - 1) / kLanes;
+    const PanelJob job{.a = g.a,
+                       .a_stride = g.a_stride,
+                       .w = g.w + std::ptrdiff_t{n} * 4 * g.quads,
+                       .start = g.start + n,
+                       .quads = g.quads,
+                       .tiles = 1,
+                       .out = g.out + n,
+                       .out_stride = g.out_stride,
+                       .folded = &folded};
+    const bool part = g.exact_store && channels % kLanes != 0;
+    if (g.finish.kind == FinishKind::folded && !part) {
+      run_panels(g, job, panels);
+    } else {
+      run_panels_raw(g, job, panels, n, channels);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace binade::integer

@@ -1,0 +1,17 @@
+// The kernels for AVX-512 with VNNI.
+#include "core/integer/simd/depthwise_avx512.hpp"
+#include "core/integer/simd/elementwise_avx512.hpp"
+#include "core/integer/simd/gemm_avx512.hpp"
+
+namespace binade::integer {
+
+const Kernels kernels_avx512{.gemm = gemm,
+                             .depthwise = depthwise,
+                             .depthwise3x3 = depthwise3x3,
+                             .finish = finish_row,
+                             .add = add,
+                             .rescale = rescale,
+                             .max = max,
+                             .sum = sum};
+
+}  // namespace binade::integer

@@ -1,0 +1,130 @@
+// The kernels in plain C++: for processors without the others, and as their definition.
+#include "core/integer/simd/finish_scalar.hpp"
+
+namespace binade::integer {
+namespace {
+
+/// Sums are formed without a sign: they may wrap.
+std::uint32_t product(std::uint8_t x, std::int8_t w) {
+  return static_cast<std::uint32_t>(x * w);
+}
+
+void gemm(const Gemm& g) {
+  for (int r = 0; r < g.rows; ++r) {
+    const std::uint8_t* a = g.a + r * g.a_stride;
+    std::uint8_t* out = g.out + r * g.out_stride;
+    for (int n = 0; n < g.channels; n += kLanes) {
+      const std::int8_t* w = g.w + std::ptrdiff_t{n} * 4 * g.quads;
+      std::uint32_t acc[kLanes];
+      for (int lane = 0; lane < kLanes; ++lane) acc[lane] = static_cast<std::uint32_t>(g.start[n + lane]);
+      for (int q = 0; q < g.quads; ++q) {
+        for (int lane = 0; lane < kLanes; ++lane) {
+          for (int k = 0; k < 4; ++k) acc[lane] += product(a[4 * q + k], w[(q * kLanes + lane) * 4 + k]);
+        }
+      }
+      for (int lane = 0; lane < kLanes && n + lane < g.channels; ++lane) {
+        out[n + lane] = finished(g.finish, static_cast<std::int32_t>(acc[lane]), n + lane);
+      }
+    }
+  }
+}
+
+/// Bytes of weights that `quads` groups of taps of a block take.
+std::ptrdiff_t block_bytes(int quads, int block) {
+  return std::ptrdiff_t{quads} * 4 * block;
+}
+
+/// Where the four taps of a channel of a block lie in its group.
+int place_in_block(int channel, int block) {
+  const int l = channel / 16, s = channel % 16 / 4, j = channel % 4;
+  return (s * (block / 16) + l) * 16 + j * 4;
+}
+
+void depthwise(const Depthwise& d) {
+  const int quads = (d.tap_count + 3) / 4;
+  for (int p = 0; p < d.pixels; ++p) {
+    const std::uint8_t* const* taps = d.taps + std::ptrdiff_t{p} * d.tap_count;
+    const std::int8_t* w = d.w;
+    for (int c = 0; c < d.channels;) {
+      const int block = depthwise_block(d.channels - c);
+      for (int i = 0; i < block; ++i) {
+        auto acc = static_cast<std::uint32_t>(d.start[c + i]);
+        for (int t = 0; t < d.tap_count; ++t) {
+          acc += product(taps[t][c + i], w[block_bytes(t / 4, block) + place_in_block(i, block) + t % 4]);
+        }
+        d.out[p * d.out_stride + c + i] = finished(d.finish, static_cast<std::int32_t>(acc), c + i);
+      }
+      w += block_bytes(quads, block);
+      c += block;
+    }
+  }
+}
+
+void depthwise3x3(const Depthwise3x3& d) {
+  for (int y = d.row_begin; y < d.row_end; ++y) {
+    for (int x = 0; x < d.ow; ++x) {
+      const std::int8_t* w = d.w;
+      for (int c = 0; c < d.channels;) {
+        const int block = depthwise_block(d.channels - c);
+        for (int i = 0; i < block; ++i) {
+          auto acc = static_cast<std::uint32_t>(d.start[c + i]);
+          for (int t = 0; t < 9; ++t) {
+            const int iy = y * d.stride - d.pad_top + t / 3, ix = x * d.stride - d.pad_left + t % 3;
+            const bool inside = iy >= 0 && iy < d.ih && ix >= 0 && ix < d.iw;
+            const std::uint8_t code = inside ? d.in[(std::ptrdiff_t{iy} * d.iw + ix) * d.in_pitch + c + i] : d.zero;
+            acc += product(code, w[block_bytes(t % 3, block) + place_in_block(i, block) + t / 3]);
+          }
+          d.out[(std::ptrdiff_t{y} * d.ow + x) * d.out_pitch + c + i] =
+              finished(d.finish, static_cast<std::int32_t>(acc), c + i);
+        }
+        w += 2 * block_bytes(3, block);
+        c += block;
+      }
+    }
+  }
+}
+
+void finish_row(const Finish& finish, const std::int32_t* acc, std::uint8_t* bytes, int channels) {
+  for (int c = 0; c < channels; ++c) bytes[c] = finished(finish, acc[c], c);
+}
+
+void add(const Add& add) {
+  for (std::int64_t i = 0; i < add.count; ++i) {
+    const std::int32_t a = (add.a[i] - add.zero_a) * (1 << add.shift_a),
+                       b = (add.b[i] - add.zero_b) * (1 << add.shift_b);
+    add.out[i] = finished(add.finish, a + b, 0);
+  }
+}
+
+void rescale(const Finish& finish, const std::uint8_t* in, std::int32_t zero, std::uint8_t* out, int channels) {
+  for (int c = 0; c < channels; ++c) out[c] = finished(finish, in[c] - zero, c);
+}
+
+void max(const std::uint8_t* const* in, int count, std::uint8_t* out, int channels) {
+  for (int c = 0; c < channels; ++c) {
+    std::uint8_t most = in[0][c];
+    for (int i = 1; i < count; ++i) most = in[i][c] > most ? in[i][c] : most;
+    out[c] = most;
+  }
+}
+
+void sum(const std::uint8_t* const* in, int count, std::int32_t* acc, int channels) {
+  for (int c = 0; c < channels; ++c) {
+    std::int32_t total = 0;
+    for (int i = 0; i < count; ++i) total += in[i][c];
+    acc[c] = total;
+  }
+}
+
+}  // namespace
+
+const Kernels kernels_portable{.gemm = gemm,
+                               .depthwise = depthwise,
+                               .depthwise3x3 = depthwise3x3,
+                               .finish = finish_row,
+                               .add = add,
+                               .rescale = rescale,
+                               .max = max,
+                               .sum = sum};
+
+}  // namespace binade::integer
