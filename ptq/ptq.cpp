@@ -104,6 +104,7 @@ PtqResult post_training_quantize(const Graph& graph, ImageSource& images, const 
                       .report = entry,
                       .reference = graph,
                       .quantizers = {.weights = rounding_named(options.weight_rounding),
+                                     .biases = rounding_named(options.weight_rounding),
                                      .activations = rounding_named(options.activation_rounding),
                                      .bias_bits = options.bias_bits}};
   Graph current = graph;

@@ -210,7 +210,7 @@ struct Program {
   std::vector<ProgramTensor> tensors;  ///< in order of `after`; regions may share memory when lifetimes do not overlap
   Rounding input_rounding = Rounding::half_up;  ///< of the reals that become the input's codes, at the door
   std::string target;                           ///< name of the profile it was lowered for
-  std::int32_t accumulator_bits = 32;           ///< of that target; beyond it, RunStatistics counts
+  std::int32_t accumulator_bits = 32;           ///< of that target for these widths; beyond it, RunStatistics counts
   friend bool operator==(const Program&, const Program&) = default;
 };
 

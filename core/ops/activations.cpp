@@ -64,17 +64,28 @@ void Clip::backward(const Backward<T>& b) const {
 }
 
 Shape LeakyRelu::infer(std::span<const Shape> in) const {
+  if (slope_bits != 0 && (slope_bits < 2 || slope_bits > 16)) {
+    throw DataError("LeakyRelu: slope_bits is " + std::to_string(slope_bits) + ", wanted 0 or 2 to 16");
+  }
   return one_input(name, in);
+}
+
+QuantSpec LeakyRelu::slope_spec() const {
+  return spec_for_clip(std::abs(slope), slope_bits, true);
+}
+
+double LeakyRelu::effective_slope() const {
+  return slope_bits == 0 ? slope : fake_quantize(slope, slope_spec(), Rounding::half_away);
 }
 
 template <class T>
 void LeakyRelu::forward(const Forward<T>& f) const {
-  detail::map(f, [s = static_cast<T>(slope)](T x) { return x >= T(0) ? x : s * x; });
+  detail::map(f, [s = static_cast<T>(effective_slope())](T x) { return x >= T(0) ? x : s * x; });
 }
 
 template <class T>
 void LeakyRelu::backward(const Backward<T>& b) const {
-  detail::map_gradient(b, [s = static_cast<T>(slope)](T x, T dy) { return x >= T(0) ? dy : s * dy; });
+  detail::map_gradient(b, [s = static_cast<T>(effective_slope())](T x, T dy) { return x >= T(0) ? dy : s * dy; });
 }
 
 Shape PRelu::infer(std::span<const Shape> in) const {

@@ -193,11 +193,17 @@ struct Clip {
   friend bool operator==(const Clip&, const Clip&) = default;
 };
 
-/// @math x >= 0 ? x : slope * x
+/// @math x >= 0 ? x : slope * x; with slope_bits b > 0, the slope is rounded to the grid spec_for_clip(|slope|, b,
+/// true)
 struct LeakyRelu {
   static constexpr std::string_view name = "LeakyRelu";
   double slope = 0.01;
-  static constexpr auto fields = std::tuple{Field{"slope", &LeakyRelu::slope}};
+  int slope_bits = 0;  ///< 0: real
+  static constexpr auto fields =
+      std::tuple{Field{"slope", &LeakyRelu::slope}, Field{"slope_bits", &LeakyRelu::slope_bits}};
+  /// The grid of the rounded slope, for slope_bits > 0.
+  QuantSpec slope_spec() const;
+  double effective_slope() const;
   Shape infer(std::span<const Shape> in) const;
   template <class T>
   void forward(const Forward<T>& f) const;
@@ -256,9 +262,12 @@ struct HardSwish {
 };
 
 /// Softmax over the channels of each pixel.
+/// @math e = exp(x - max x), y = e / sum e; with exponential_bits b > 0, e is rounded to multiples of 2^-b, ties up, as
+/// an integer table has it
 struct Softmax {
   static constexpr std::string_view name = "Softmax";
-  static constexpr auto fields = std::tuple{};
+  int exponential_bits = 0;  ///< 0: real
+  static constexpr auto fields = std::tuple{Field{"exponential_bits", &Softmax::exponential_bits}};
   Shape infer(std::span<const Shape> in) const;
   template <class T>
   void forward(const Forward<T>& f) const;
@@ -403,9 +412,10 @@ struct Resize {
   int height = 1, width = 1;
   Interpolation interpolation = Interpolation::bilinear;
   Coordinates coordinates = Coordinates::half_pixel;
-  static constexpr auto fields =
-      std::tuple{Field{"height", &Resize::height}, Field{"width", &Resize::width},
-                 Field{"interpolation", &Resize::interpolation}, Field{"coordinates", &Resize::coordinates}};
+  int weight_bits = 0;  ///< bilinear weights are multiples of 2^-weight_bits, ties up, as in integers; 0: real
+  static constexpr auto fields = std::tuple{
+      Field{"height", &Resize::height}, Field{"width", &Resize::width}, Field{"interpolation", &Resize::interpolation},
+      Field{"coordinates", &Resize::coordinates}, Field{"weight_bits", &Resize::weight_bits}};
   Shape infer(std::span<const Shape> in) const;
   template <class T>
   void forward(const Forward<T>& f) const;

@@ -1,45 +1,9 @@
 // Resize: nearest and bilinear, three coordinate conventions; separable, so each axis is a table of taps.
-#include <cmath>
-
 #include "core/ops/detail.hpp"
+#include "core/ops/resize_taps.hpp"
 
 namespace binade {
 namespace {
-
-/// An output position of one axis is a blend of two input positions: (1 - weight) * in[low] + weight * in[high].
-struct Tap {
-  int low = 0, high = 0;
-  double weight = 0;
-};
-
-/// The source coordinate of output `o`. Numerators are integers, so that exact ties and integers come out exactly.
-double source_of(Coordinates coordinates, int o, int in, int out) {
-  const double i = in, n = out;
-  switch (coordinates) {
-    case Coordinates::half_pixel: return ((2.0 * o + 1) * i - n) / (2 * n);
-    case Coordinates::align_corners: return out == 1 ? 0 : o * (i - 1) / (n - 1);
-    case Coordinates::asymmetric: return o * i / n;
-  }
-  return 0;
-}
-
-std::vector<Tap> taps_of(const Resize& op, int in, int out) {
-  std::vector<Tap> taps(static_cast<std::size_t>(out));
-  for (int o = 0; o < out; ++o) {
-    Tap& tap = taps[static_cast<std::size_t>(o)];
-    const double source = source_of(op.coordinates, o, in, out);
-    if (op.interpolation == Interpolation::nearest) {
-      const double nearest = op.coordinates == Coordinates::asymmetric ? std::floor(source) : std::ceil(source - 0.5);
-      tap.low = tap.high = std::clamp(static_cast<int>(nearest), 0, in - 1);
-      continue;
-    }
-    const double clamped = std::clamp(source, 0.0, static_cast<double>(in - 1));
-    tap.low = static_cast<int>(clamped);
-    tap.high = std::min(tap.low + 1, in - 1);
-    tap.weight = clamped - tap.low;
-  }
-  return taps;
-}
 
 /// The taps seen from the input: which outputs read position i, with which weight, in ascending order.
 struct Reader {
@@ -47,10 +11,10 @@ struct Reader {
   double weight;
 };
 
-std::vector<std::vector<Reader>> readers_of(const std::vector<Tap>& taps, int in) {
+std::vector<std::vector<Reader>> readers_of(const std::vector<ResizeWeights>& taps, int in) {
   std::vector<std::vector<Reader>> readers(static_cast<std::size_t>(in));
   for (std::size_t o = 0; o < taps.size(); ++o) {
-    const Tap& tap = taps[o];
+    const ResizeWeights& tap = taps[o];
     readers[static_cast<std::size_t>(tap.low)].push_back({static_cast<int>(o), 1 - tap.weight});
     if (tap.weight != 0) readers[static_cast<std::size_t>(tap.high)].push_back({static_cast<int>(o), tap.weight});
   }
@@ -65,24 +29,27 @@ Shape Resize::infer(std::span<const Shape> in) const {
     throw DataError("Resize: cannot resize " + to_string(in[0]) + " to " + std::to_string(height) + "x" +
                     std::to_string(width) + "; every extent must be at least 1");
   }
+  if (weight_bits < 0 || weight_bits > 11) {
+    throw DataError("Resize: weight_bits is " + std::to_string(weight_bits) + ", wanted 0 to 11");
+  }
   return {in[0].n, height, width, in[0].c};
 }
 
 template <class T>
 void Resize::forward(const Forward<T>& f) const {
   const Shape &in = f.in[0].shape, &out = f.out.shape;
-  const auto rows = taps_of(*this, in.h, out.h), columns = taps_of(*this, in.w, out.w);
+  const auto rows = resize_weights(*this, in.h, out.h), columns = resize_weights(*this, in.w, out.w);
   const std::int64_t c = in.c, length = out.w * c;
   parallel_for(std::int64_t{out.n} * out.h, detail::rows_per_chunk(2 * length),
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t r = begin; r < end; ++r) {
                    const std::int64_t n = r / out.h;
-                   const Tap& row = rows[static_cast<std::size_t>(r % out.h)];
+                   const ResizeWeights& row = rows[static_cast<std::size_t>(r % out.h)];
                    const T* top = f.in[0].data + (n * in.h + row.low) * in.w * c;
                    const T* bottom = f.in[0].data + (n * in.h + row.high) * in.w * c;
                    const T v = static_cast<T>(row.weight);
                    for (int ox = 0; ox < out.w; ++ox) {
-                     const Tap& column = columns[static_cast<std::size_t>(ox)];
+                     const ResizeWeights& column = columns[static_cast<std::size_t>(ox)];
                      T* y = f.out.data + r * length + ox * c;
                      if (interpolation == Interpolation::nearest) {
                        std::copy_n(top + column.low * c, c, y);
@@ -104,8 +71,8 @@ template <class T>
 void Resize::backward(const Backward<T>& b) const {
   if (!b.din[0]) return;
   const Shape &in = b.in[0].shape, &out = b.dout.shape;
-  const auto rows = readers_of(taps_of(*this, in.h, out.h), in.h);
-  const auto columns = readers_of(taps_of(*this, in.w, out.w), in.w);
+  const auto rows = readers_of(resize_weights(*this, in.h, out.h), in.h);
+  const auto columns = readers_of(resize_weights(*this, in.w, out.w), in.w);
   const std::int64_t c = in.c;
   const std::int64_t work = out.count() / (std::int64_t{in.n} * in.h) + 1;
   parallel_for(std::int64_t{in.n} * in.h, detail::rows_per_chunk(4 * work), [&](std::int64_t begin, std::int64_t end) {

@@ -19,6 +19,9 @@ T log_sum_exp(const T* x, std::int64_t c) {
 
 Shape Softmax::infer(std::span<const Shape> in) const {
   detail::expect_inputs(name, in, 1, 1);
+  if (exponential_bits < 0 || exponential_bits > 30) {
+    throw DataError("Softmax: exponential_bits is " + std::to_string(exponential_bits) + ", wanted 0 to 30");
+  }
   return in[0];
 }
 
@@ -31,7 +34,11 @@ void Softmax::forward(const Forward<T>& f) const {
       T* y = f.out.data + p * c;
       const T top = *std::max_element(x, x + c);
       T sum = 0;
-      for (std::int64_t i = 0; i < c; ++i) sum += y[i] = std::exp(x[i] - top);
+      for (std::int64_t i = 0; i < c; ++i) {
+        y[i] = std::exp(x[i] - top);
+        if (exponential_bits > 0) y[i] = std::floor(std::ldexp(y[i], exponential_bits) + T(0.5));
+        sum += y[i];
+      }
       for (std::int64_t i = 0; i < c; ++i) y[i] /= sum;
     }
   });

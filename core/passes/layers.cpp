@@ -11,9 +11,7 @@ int groups_of(const Node& node) {
 
 bool is_activation(const Node& node) {
   return std::holds_alternative<Relu>(node.op) || std::holds_alternative<Clip>(node.op) ||
-         std::holds_alternative<LeakyRelu>(node.op) || std::holds_alternative<PRelu>(node.op) ||
-         std::holds_alternative<HardSwish>(node.op) || std::holds_alternative<HardSigmoid>(node.op) ||
-         std::holds_alternative<Sigmoid>(node.op);
+         std::holds_alternative<LeakyRelu>(node.op) || std::holds_alternative<PRelu>(node.op);
 }
 
 bool keeps_grid(const Node& node) {

@@ -21,7 +21,9 @@ inline bool has_bias(const Node& node) {
 /// Number of groups of a weighted node; 1 for Linear.
 int groups_of(const Node& node);
 
-/// ReLU-like: the ops that a quantizer goes behind rather than in front of [ti-semantics 2.2].
+/// ReLU-like: piecewise linear, so that integers apply it to the accumulator, and a quantizer goes behind it rather
+/// than in front of it [ti-semantics 2.2]. Sigmoids and their like are tables of codes: they want quantizers on both
+/// sides.
 bool is_activation(const Node& node);
 
 /// Every element of the result is an element of the input (or a zero): the grid of the input stays valid.

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
+#include "core/base/ti_bias.hpp"
 #include "core/passes/layers.hpp"
 
 namespace binade {
@@ -39,19 +40,73 @@ bool is_bias_quantizer(const Graph& graph, const Node& quantizer) {
   return false;
 }
 
+/// TI's biases: each becomes a product of an 8-bit code and the largest activation code, where the accumulator is fine.
+/// A tensor of such products is left alone, so that a second run changes nothing.
+QuantSpec split_bias(std::span<float> bias, QuantSpec input, QuantSpec weights) {
+  const int joint = input.frac + weights.frac;
+  const QuantSpec own = spec_for_clip(max_abs(bias), 8, true);
+  const bool done = std::all_of(bias.begin(), bias.end(), [&](float real) {
+    const TiBias split = ti_split_bias(0, own, joint, input.is_signed);
+    const double a = std::ldexp(static_cast<double>(real), joint) / split.b;
+    return split.is_product && a == std::trunc(a) && a >= -128 && a <= 127;
+  });
+  for (float& real : bias) {
+    if (done) break;
+    const TiBias split = ti_split_bias(static_cast<double>(real), own, joint, input.is_signed);
+    real = static_cast<float>(std::ldexp(static_cast<double>(split.accumulator), -joint));
+  }
+  return {static_cast<std::int8_t>(joint), 16, true};
+}
+
 /// Copies a weighted node whose input and weights are on grids, with its bias on the grid that follows from them.
 void emit_weighted(Rewriter& to, const Node& node, const QuantizerOptions& options) {
   const std::optional<QuantSpec> input = spec_of(to.target(), to(node.in[kInput]));
   const std::optional<QuantSpec> weights = spec_of(to.target(), to(node.in[kWeights]));
-  if (has_bias(node) && input && weights && to.source().is_parameter(node.in[kBias])) {
-    const Tensor<float>& bias = to.source().tensor(node.in[kBias]);
-    const QuantSpec spec = bias_spec(*input, *weights, max_abs(bias.span()), options.bias_bits);
+  const ValueId raw = has_bias(node) ? to(node.in[kBias]) : ValueId{-1};
+  if (has_bias(node) && input && weights && to.target().is_parameter(raw)) {
     Graph& target = to.target();
-    const ValueId raw = to(node.in[kBias]);
+    const std::span<float> bias = target.tensor(raw).span();
+    const QuantSpec spec = options.bias_product ? split_bias(bias, *input, *weights)
+                                                : bias_spec(*input, *weights, max_abs(bias), options.bias_bits);
     to.replace(node.in[kBias], target.add(target.unique_name(target.name(raw) + std::string(kSuffix)),
-                                          FakeQuant{.spec = spec, .rounding = options.weights}, {raw}));
+                                          FakeQuant{.spec = spec, .rounding = options.biases}, {raw}));
   }
   to.copy(node);
+  if (has_bias(node)) to.replace(node.in[kBias], raw);  // another layer has another accumulator
+}
+
+/// The rounding of a value's quantizer goes by what makes the value, whatever activation is applied to it.
+Rounding rounding_behind(const Graph& graph, ValueId id, const QuantizerOptions& options) {
+  const Node* node = graph.producer(id);
+  while (node != nullptr && is_activation(*node)) node = graph.producer(node->in[0]);
+  if (node == nullptr) return options.activations;
+  if (std::holds_alternative<Add>(node->op) || std::holds_alternative<Mul>(node->op) ||
+      std::holds_alternative<Concat>(node->op)) {
+    return options.joins;
+  }
+  const bool average = std::holds_alternative<AvgPool>(node->op) || std::holds_alternative<GlobalAvgPool>(node->op);
+  return average ? options.averages : options.activations;
+}
+
+/// Makes the node approximate what integers approximate, at a precision that goes with the width of its codes.
+Op with_integer_weights(const Rewriter& to, const Node& node, const SpecMap& specs) {
+  Op op = node.op;
+  const auto spec = specs.find(to.source().name(node.out));
+  const bool wide = spec != specs.end() && spec->second.bits > 8;
+  if (auto* resize = std::get_if<Resize>(&op); resize && resize->interpolation == Interpolation::bilinear) {
+    resize->weight_bits = wide ? 11 : 7;
+  }
+  if (auto* softmax = std::get_if<Softmax>(&op)) softmax->exponential_bits = wide ? 24 : 16;
+  if (auto* leaky = std::get_if<LeakyRelu>(&op)) leaky->slope_bits = wide ? 16 : 8;
+  return op;
+}
+
+/// Undoes with_integer_weights.
+Op with_real_weights(Op op) {
+  if (auto* resize = std::get_if<Resize>(&op)) resize->weight_bits = 0;
+  if (auto* softmax = std::get_if<Softmax>(&op)) softmax->exponential_bits = 0;
+  if (auto* leaky = std::get_if<LeakyRelu>(&op)) leaky->slope_bits = 0;
+  return op;
 }
 
 }  // namespace
@@ -85,7 +140,6 @@ std::vector<ValueId> quantized_weights(const Graph& graph) {
 
 QuantSpec bias_spec(QuantSpec input, QuantSpec weights, double max_abs_bias, int bits) {
   const QuantSpec own = spec_for_clip(max_abs_bias, bits, true);
-  if (bits <= 8) return own;
   // Sixteen-bit operands make an accumulator whose units are too small for a 32-bit bias: then the bias is coarser, and
   // added shifted to the left.
   const int accumulator = input.frac + weights.frac;
@@ -112,8 +166,9 @@ Graph insert_quantizers(const Graph& graph, const SpecMap& specs, const Quantize
     for (const ValueId id : node.in) {
       if (graph.is_parameter(id)) quantize(to, id, options.weights);
     }
-    is_weighted(node) ? emit_weighted(to, node, options) : static_cast<void>(to.copy(node));
-    quantize(to, node.out, options.activations);
+    const Node adapted{node.name, with_integer_weights(to, node, specs), node.in, node.out};
+    is_weighted(node) ? emit_weighted(to, node, options) : static_cast<void>(to.copy(adapted));
+    quantize(to, node.out, rounding_behind(graph, node.out, options));
   });
 }
 
@@ -135,7 +190,7 @@ Graph with_specs(const Graph& quantized, const SpecMap& specs, const QuantizerOp
 Graph without_quantizers(const Graph& quantized) {
   return rewrite(quantized, [&](Rewriter& to, const Node& node) {
     if (std::holds_alternative<FakeQuant>(node.op)) return to.replace(node.out, to(node.in[0]));
-    to.copy(node);
+    to.copy({node.name, with_real_weights(node.op), node.in, node.out});
   });
 }
 

@@ -1,0 +1,102 @@
+// Convolutions, transposed convolutions and fully connected layers, with their bounds.
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/integer/lower/lowering.hpp"
+
+namespace binade {
+namespace {
+
+void set_geometry(ConvInstr& conv, const Conv2d& op) {
+  conv.stride_h = op.stride_h, conv.stride_w = op.stride_w;
+  conv.pad_top = op.pad_top, conv.pad_left = op.pad_left;
+  conv.dilation_h = op.dilation_h, conv.dilation_w = op.dilation_w;
+  conv.groups = op.groups;
+}
+void set_geometry(ConvInstr& conv, const ConvTranspose2d& op) {
+  conv.stride_h = op.stride_h, conv.stride_w = op.stride_w;
+  conv.pad_top = op.pad_top, conv.pad_left = op.pad_left;
+  conv.dilation_h = op.dilation_h, conv.dilation_w = op.dilation_w;
+  conv.groups = op.groups;
+  conv.transposed = true;
+}
+void set_geometry(ConvInstr&, const Linear&) {}
+
+/// max over outputs of sum |w| * max |x| + |b|.
+std::int64_t bound_of(std::span<const std::int32_t> weights, std::span<const std::int32_t> bias, int bias_shift,
+                      QuantSpec input) {
+  const std::int64_t largest = std::max(-input.min_code(), input.max_code());
+  const std::size_t per_channel = weights.size() / bias.size();
+  std::int64_t bound = 0;
+  for (std::size_t o = 0; o < bias.size(); ++o) {
+    std::int64_t sum = 0;
+    for (std::size_t i = 0; i < per_channel; ++i) sum += std::abs(std::int64_t{weights[o * per_channel + i]});
+    bound = std::max(bound, sum * largest + (std::abs(std::int64_t{bias[o]}) << bias_shift));
+  }
+  return bound;
+}
+
+LayerBounds bounds_of(const ConvInstr& conv) {
+  LayerBounds bounds{.acc_bound = conv.acc_bound, .shift = conv.requant.shift - conv.requant.slope_frac};
+  bounds.acc_bits = std::bit_width(static_cast<std::uint64_t>(conv.acc_bound)) + 1;
+  const std::int64_t half = bounds.shift > 0 && bounds.shift < 40 ? std::int64_t{1} << (bounds.shift - 1) : 0;
+  bounds.fp32_exact = bounds.shift < 40 && conv.acc_bound + half <= std::int64_t{1} << 24;
+  return bounds;
+}
+
+}  // namespace
+
+bool lower_weighted(Lowering& to, const Node& node, const Chain& chain) {
+  ConvInstr conv;
+  if (const auto* op = std::get_if<Conv2d>(&node.op)) {
+    set_geometry(conv, *op);
+  } else if (const auto* transposed = std::get_if<ConvTranspose2d>(&node.op)) {
+    set_geometry(conv, *transposed);
+  } else if (const auto* linear = std::get_if<Linear>(&node.op)) {
+    set_geometry(conv, *linear);
+  } else {
+    return false;
+  }
+  conv.in = to.codes(node.in[0]);
+  const Lowering::Quantized weights = to.quantized_parameter(node.in[1]);
+  if (weights.spec.bits > 16 || !weights.spec.is_signed) throw DataError("weights are signed and have 2 to 16 bits");
+  const Shape shape = weights.reals->shape();
+  conv.kernel_h = shape.h, conv.kernel_w = shape.w;
+  conv.weight_bits = weights.spec.bits;
+  conv.weights = to.constants_codes(weights.codes, code_bytes(weights.spec));
+
+  const int acc_frac = conv.in.spec.frac + weights.spec.frac;
+  std::vector<std::int32_t> bias(static_cast<std::size_t>(shape.n));
+  std::int64_t saturated = 0;
+  if (node.in.size() > 2) {
+    Lowering::Quantized reals = to.quantized_parameter(node.in[2]);
+    conv.bias_shift = acc_frac - reals.spec.frac;
+    if (conv.bias_shift < 0 || conv.bias_shift > 31) {
+      throw DataError(fmt::format(
+          "its bias has fraction length {}, the accumulator {}; the bias may be coarser by up to 31 bits, not finer",
+          reals.spec.frac, acc_frac));
+    }
+    bias = std::move(reals.codes);
+    saturated = reals.saturated;
+  }
+  conv.bias = to.constants_int32(bias);
+  conv.acc_bound = bound_of(weights.codes, bias, conv.bias_shift, conv.in.spec);
+  conv.requant = to.requant(chain, acc_frac);
+  conv.out = to.tensor(to.graph().name(chain.result), to.graph().shape(chain.result), chain.spec);
+
+  LayerBounds bounds = bounds_of(conv);
+  bounds.name = node.name;
+  bounds.biases = node.in.size() > 2 ? shape.n : 0;
+  bounds.saturated_biases = saturated;
+  bounds.saturated_weights = weights.saturated;
+  to.set_codes(chain.result, conv.out);
+  bounds.instruction = to.emit(chain.result, std::move(conv));
+  to.add_bounds(std::move(bounds));
+  return true;
+}
+
+}  // namespace binade

@@ -1,0 +1,199 @@
+// Interpreter first, all codes kept; then the graph in double, each tensor compared as it is made.
+#include "core/passes/verify_integer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/base/memory.hpp"
+#include "core/base/parallel.hpp"
+#include "core/graph/executor.hpp"
+#include "core/integer/accumulator.hpp"
+
+namespace binade {
+namespace {
+
+/// Everything one image left behind.
+struct Trace {
+  std::vector<std::vector<std::byte>> tensors;  ///< codes, by index in Program::tensors
+  std::vector<std::byte> output;
+  RunStatistics statistics;
+  std::int64_t mismatches = 0, elements = 0;
+  std::optional<Mismatch> first;
+};
+
+/// Which tensors are complete after which instruction.
+using Completed = std::multimap<std::int32_t, std::size_t>;
+
+struct Recorder {
+  const Program& program;
+  const Completed& completed;
+  std::span<const std::byte> arena;
+  Trace& trace;
+
+  static void after(void* context, std::int32_t instruction) {
+    auto& self = *static_cast<Recorder*>(context);
+    const auto [begin, end] = self.completed.equal_range(instruction);
+    for (auto entry = begin; entry != end; ++entry) {
+      const Region& region = self.program.tensors[entry->second].region;
+      const std::byte* from = self.arena.data() + region.offset;
+      self.trace.tensors[entry->second].assign(from, from + bytes_of(region));
+    }
+  }
+};
+
+std::span<std::byte> aligned(std::vector<std::byte>& bytes, std::size_t wanted) {
+  bytes.resize(wanted + kRegionAlignment);
+  const auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
+  const std::size_t skip = (kRegionAlignment - address % kRegionAlignment) % kRegionAlignment;
+  return {bytes.data() + skip, wanted};
+}
+
+}  // namespace
+
+std::string Mismatch::to_string() const {
+  const std::string place = fmt::format("tensor '{}' (instruction {}, {}), image {}, row {}, column {}, channel {}",
+                                        tensor, instruction, operation, image, y, x, c);
+  const std::string acc = accumulator ? fmt::format(", accumulator {}, shift {}", *accumulator, shift) : "";
+  return fmt::format("{}{}: the program has code {}, the graph {}", place, acc, code, graph_code);
+}
+
+struct IntegerVerifier::Impl {
+  Impl(const Graph& quantized, const Program& lowered) : graph(quantized), program(lowered), executor(quantized) {
+    std::vector<std::string> missing;
+    for (std::size_t i = 0; i < program.tensors.size(); ++i) {
+      ValueId id{};
+      if (graph.find(program.tensors[i].name, id) && graph.shape(id) == program.tensors[i].region.shape) {
+        by_value[id] = i;
+      } else {
+        missing.push_back(program.tensors[i].name);
+      }
+      completed.emplace(program.tensors[i].after, i);
+    }
+    if (!missing.empty()) {
+      throw DataError(
+          fmt::format("program and graph are not of the same network: the graph has no tensors '{}' of the "
+                      "program's shape",
+                      fmt::join(missing, "', '")));
+    }
+    verification.tensors = static_cast<std::int64_t>(program.tensors.size());
+  }
+
+  void interpret(View<const float> image, Trace& trace) {
+    trace.tensors.assign(program.tensors.size(), {});
+    std::vector<std::byte> memory, in(static_cast<std::size_t>(bytes_of(program.input)));
+    const std::span<std::byte> arena = aligned(memory, program.arena_bytes);
+    trace.output.resize(static_cast<std::size_t>(bytes_of(program.output)));
+    quantize_input(program, image, in);
+    Recorder recorder{program, completed, arena, trace};
+    run(program, in, trace.output, arena,
+        {.statistics = &trace.statistics, .after = &Recorder::after, .context = &recorder});
+  }
+
+  /// The codes of one tensor against the graph's reals.
+  void compare(std::size_t index, View<const double> reals, Trace& trace) {
+    const ProgramTensor& tensor = program.tensors[index];
+    const std::vector<std::byte>& codes = trace.tensors[index];
+    trace.elements += reals.count();
+    const double scale = std::ldexp(1.0, tensor.region.spec.frac);
+    for (std::int64_t i = 0; i < reals.count(); ++i) {
+      const std::int32_t code = load_code(codes.data(), i, tensor.region.spec);
+      if (static_cast<double>(code) == reals.data[i] * scale) continue;
+      ++trace.mismatches;
+      if (trace.first && trace.first->instruction <= tensor.after) continue;
+      const Shape& shape = tensor.region.shape;
+      trace.first = Mismatch{.tensor = tensor.name,
+                             .operation = std::string(tensor.after < 0 ? "input" : name_of(tensor.after)),
+                             .instruction = tensor.after,
+                             .y = static_cast<int>(i / shape.c / shape.w),
+                             .x = static_cast<int>(i / shape.c % shape.w),
+                             .c = static_cast<int>(i % shape.c),
+                             .code = code,
+                             .graph_code = reals.data[i] * scale};
+    }
+  }
+
+  std::string_view name_of(std::int32_t instruction) const {
+    return operation_name(program.code[static_cast<std::size_t>(instruction)].operation);
+  }
+
+  /// Runs the image once more, for the accumulator behind a mismatch.
+  void explain(Mismatch& mismatch, View<const float> image) {
+    if (mismatch.instruction < 0) return;
+    struct Watch {
+      const Program& program;
+      std::span<const std::byte> arena;
+      Mismatch& mismatch;
+    };
+    std::vector<std::byte> memory, in(static_cast<std::size_t>(bytes_of(program.input)));
+    std::vector<std::byte> out(static_cast<std::size_t>(bytes_of(program.output)));
+    const std::span<std::byte> arena = aligned(memory, program.arena_bytes);
+    quantize_input(program, image, in);
+    Watch watch{program, arena, mismatch};
+    const auto after = [](void* context, std::int32_t instruction) {
+      const Watch& w = *static_cast<Watch*>(context);
+      if (instruction != w.mismatch.instruction) return;
+      const Operation& operation = w.program.code[static_cast<std::size_t>(instruction)].operation;
+      const Shape& shape = output_of(operation).shape;
+      const std::int64_t at = (std::int64_t{w.mismatch.y} * shape.w + w.mismatch.x) * shape.c + w.mismatch.c;
+      w.mismatch.accumulator = accumulator_at(w.program, instruction, w.arena, at);
+      w.mismatch.shift = shift_of(operation);
+    };
+    run(program, in, out, arena, {.after = after, .context = &watch});
+  }
+
+  const Graph& graph;
+  const Program& program;
+  Executor<double> executor;
+  std::map<ValueId, std::size_t> by_value;
+  Completed completed;
+  Verification verification;
+};
+
+IntegerVerifier::IntegerVerifier(const Graph& quantized, const Program& program)
+    : impl_(std::make_unique<Impl>(quantized, program)) {}
+IntegerVerifier::~IntegerVerifier() = default;
+
+void IntegerVerifier::check(View<const float> images) {
+  Impl& impl = *impl_;
+  const std::int64_t pixels = images.count() / images.shape.n;
+  const auto image = [&](std::int64_t n) {
+    return View<const float>{images.data + n * pixels, {1, images.shape.h, images.shape.w, images.shape.c}};
+  };
+  std::vector<Trace> traces(static_cast<std::size_t>(images.shape.n));
+  parallel_for(images.shape.n, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) impl.interpret(image(n), traces[static_cast<std::size_t>(n)]);
+  });
+  impl.executor.forward(images, [&](ValueId id, View<const double> value, int first_image) {
+    const auto found = impl.by_value.find(id);
+    if (found == impl.by_value.end()) return;
+    const std::int64_t each = value.count() / value.shape.n;
+    for (int n = 0; n < value.shape.n; ++n) {
+      const Shape shape{1, value.shape.h, value.shape.w, value.shape.c};
+      impl.compare(found->second, {value.data + n * each, shape}, traces[static_cast<std::size_t>(first_image + n)]);
+    }
+  });
+  Verification& result = impl.verification;
+  for (std::size_t n = 0; n < traces.size(); ++n) {
+    Trace& trace = traces[n];
+    result.elements += trace.elements;
+    result.mismatches += trace.mismatches;
+    result.statistics.merge(trace.statistics);
+    if (trace.first && !result.first) {
+      impl.explain(*trace.first, image(static_cast<std::int64_t>(n)));
+      trace.first->image = result.images + static_cast<std::int64_t>(n);
+      result.first = trace.first;
+    }
+  }
+  result.images += images.shape.n;
+}
+
+const Verification& IntegerVerifier::result() const {
+  return impl_->verification;
+}
+
+}  // namespace binade
