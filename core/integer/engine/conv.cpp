@@ -10,8 +10,10 @@
 namespace binade::integer {
 namespace {
 
-constexpr int kSmallBlock = 16 << 10;        ///< bytes of gathered rows that stay in the first cache beside a panel
-constexpr int kLargeBlock = 192 << 10;       ///< and in the second, where the weights are what is read again and again
+constexpr int kSmallBlock = 16 << 10;   ///< bytes of gathered rows that stay in the first cache beside a panel
+constexpr int kLargeBlock = 192 << 10;  ///< and in the second, where the weights are what is read again and again
+constexpr int kLeastBlock = 48;         ///< pixels
+constexpr std::int64_t kHeavyWeights = 256 << 10;
 constexpr std::int64_t kUnitWork = 500'000;  ///< multiplications that are worth handing to another thread
 constexpr int kMaxUnits = 16;
 
@@ -35,6 +37,29 @@ Cut cut_of(std::int64_t pixels, int depth, int channels) {
   return {per_unit, channels, ceil_div(pixels, per_unit), 1};
 }
 
+/// A phase with all that is prepared for it.
+struct PhaseWork {
+  Phase phase;
+  Cut cut;
+  PackedPhase packed;
+  Gatherer gatherer;
+  bool direct;         ///< pixels of the input are the rows of the matrix as they lie
+  std::int64_t block;  ///< pixels that are gathered at once
+};
+
+bool is_direct(const Phase& phase, const EngineTensor& in) {
+  return phase.runs.size() == 1 && phase.runs[0].dy == 0 && phase.runs[0].dx == 0 && phase.runs[0].width == 1 &&
+         phase.stride_y == 1 && phase.stride_x == 1 && phase.is_whole() && phase.rows == in.shape.h &&
+         phase.columns == in.shape.w;
+}
+
+std::int64_t block_of(const Phase& phase, const Cut& cut) {
+  const int depth = std::max(4 * phase.quads, 1);
+  const bool heavy = std::int64_t{depth} * cut.channels > kHeavyWeights;
+  const std::int64_t most = std::max((heavy ? kLargeBlock : kSmallBlock) / depth, kLeastBlock);
+  return ceil_div(cut.pixels, ceil_div(cut.pixels, most));  // equal blocks
+}
+
 class ConvStep : public Step {
  public:
   ConvStep(const StepContext& context, const ConvInstr& conv, const EngineTensor& in, const EngineTensor& out,
@@ -47,52 +72,42 @@ class ConvStep : public Step {
         group_out_(out.shape.c / conv.groups),
         finishing_(std::move(finishing)),
         add_(std::move(add)),
-        add_finishing_(std::move(add_finishing)),
-        phases_(phases_of(conv, in)) {
-    for (const Phase& phase : phases_) {
-      const std::int64_t rows = phase.is_whole() ? phase.pixels() : phase.columns;
-      cuts_.push_back(cut_of(rows, 4 * phase.quads, group_out_));
-      packed_.emplace_back(context.program, conv, phase, in_, finishing_.start);
+        add_finishing_(std::move(add_finishing)) {
+    for (const Phase& phase : phases_of(conv, in)) {
+      const Cut cut = cut_of(phase.is_whole() ? phase.pixels() : phase.columns, 4 * phase.quads, group_out_);
+      works_.push_back({.phase = phase,
+                        .cut = cut,
+                        .packed = PackedPhase(context.program, conv, phase, in_, finishing_.start),
+                        .gatherer = Gatherer(kernels_, phase, in_),
+                        .direct = is_direct(phase, in_),
+                        .block = block_of(phase, cut)});
     }
   }
 
   void run(const Frame& frame) const override {
-    for (std::size_t i = 0; i < phases_.size(); ++i) run_phase(frame, phases_[i], cuts_[i], packed_[i]);
+    for (const PhaseWork& work : works_) run_phase(frame, work);
   }
 
   std::size_t scratch_bytes() const override {
     std::size_t most = 0;
-    for (std::size_t i = 0; i < phases_.size(); ++i) {
-      if (is_direct(phases_[i])) continue;
-      const auto rows = static_cast<std::size_t>(block_rows(phases_[i], cuts_[i]));
-      most = std::max(most, rows * 4 * static_cast<std::size_t>(phases_[i].quads) + kTailBytes);
+    for (const PhaseWork& work : works_) {
+      if (work.direct) continue;
+      most = std::max(most, static_cast<std::size_t>(work.block * 4 * work.phase.quads) + kTailBytes);
     }
     return most;
   }
 
   std::size_t weight_bytes() const override {
     std::size_t bytes = 0;
-    for (const PackedPhase& packed : packed_) bytes += packed.bytes();
+    for (const PhaseWork& work : works_) bytes += work.packed.bytes();
     return bytes;
   }
 
  private:
-  /// Pixels of the input are the rows of the matrix as they lie.
-  bool is_direct(const Phase& phase) const {
-    return phase.runs.size() == 1 && phase.runs[0].dy == 0 && phase.runs[0].dx == 0 && phase.runs[0].width == 1 &&
-           phase.stride_y == 1 && phase.stride_x == 1 && phase.is_whole() && phase.rows == in_.shape.h &&
-           phase.columns == in_.shape.w;
-  }
-
-  std::int64_t block_rows(const Phase& phase, const Cut& cut) const {
-    const int depth = std::max(4 * phase.quads, 1);
-    const bool heavy = std::int64_t{depth} * cut.channels > (256 << 10);
-    return std::min<std::int64_t>(std::max((heavy ? kLargeBlock : kSmallBlock) / depth, 48), cut.pixels);
-  }
-
   /// Units: groups, then rows of the phase where their pixels do not lie evenly, then the cut.
-  void run_phase(const Frame& frame, const Phase& phase, const Cut& cut, const PackedPhase& packed) const {
-    const std::int64_t lines = phase.is_whole() ? 1 : phase.rows, line = phase.pixels() / lines;
+  void run_phase(const Frame& frame, const PhaseWork& work) const {
+    const Cut& cut = work.cut;
+    const std::int64_t lines = work.phase.is_whole() ? 1 : work.phase.rows, line = work.phase.pixels() / lines;
     const std::int64_t per_line = cut.pixel_units * cut.channel_units;
     const std::int64_t units = groups_ * lines * per_line;
     parallel_for(units, ceil_div<std::int64_t>(units, kMaxUnits), [&](std::int64_t begin, std::int64_t end) {
@@ -101,7 +116,7 @@ class ConvStep : public Step {
         const std::int64_t y = unit / per_line % lines, part = unit % per_line;
         const std::int64_t first = part % cut.pixel_units * cut.pixels;
         const int channel = static_cast<int>(part / cut.pixel_units) * cut.channels;
-        run_unit(frame, phase, packed, block_rows(phase, cut),
+        run_unit(frame, work,
                  {.group = group,
                   .begin = y * line + first,
                   .end = y * line + std::min(line, first + cut.pixels),
@@ -117,22 +132,22 @@ class ConvStep : public Step {
     int channel, channels;    ///< of the group
   };
 
-  void run_unit(const Frame& frame, const Phase& phase, const PackedPhase& packed, std::int64_t block,
-                const Unit& unit) const {
+  void run_unit(const Frame& frame, const PhaseWork& work, const Unit& unit) const {
+    const Phase& phase = work.phase;
     const int first = unit.group * group_out_ + unit.channel;
     Finish finish = finishing_.finish;
     if (finish.slopes != nullptr) finish.slopes += first;
-    for (std::int64_t p = unit.begin; p < unit.end; p += block) {
-      const std::int64_t end = std::min(unit.end, p + block);
+    for (std::int64_t p = unit.begin; p < unit.end; p += work.block) {
+      const std::int64_t end = std::min(unit.end, p + work.block);
       const std::int64_t y = phase.out_y + p / phase.columns * phase.step_y;
       const std::int64_t x = phase.out_x + p % phase.columns * phase.step_x;
       std::uint8_t* out = frame.data(out_) + (y * out_.shape.w + x) * out_.pitch + first;
       const std::uint8_t* a = frame.data(in_);
       std::ptrdiff_t a_stride = in_.pitch;
-      if (is_direct(phase)) {
+      if (work.direct) {
         a += p * in_.pitch + unit.group * group_in_;
       } else {
-        gather(phase, in_, a, unit.group * group_in_, p, end, frame.lane_scratch());
+        work.gatherer.gather(a + unit.group * group_in_, p, end, frame.lane_scratch());
         a = frame.lane_scratch();
         a_stride = 4 * std::ptrdiff_t{phase.quads};
       }
@@ -143,8 +158,8 @@ class ConvStep : public Step {
                      .quads = phase.quads,
                      .channels = unit.channels,
                      .exact_store = group_out_ % kLanes != 0 && groups_ > 1,
-                     .w = packed.weights_of(unit.group, unit.channel),
-                     .start = packed.starts_of(unit.group, unit.channel),
+                     .w = work.packed.weights_of(unit.group, unit.channel),
+                     .start = work.packed.starts_of(unit.group, unit.channel),
                      .out = out,
                      .out_stride = out_stride,
                      .finish = finish});
@@ -180,9 +195,7 @@ class ConvStep : public Step {
   const Finishing finishing_;
   const std::optional<FusedAdd> add_;
   const Finishing add_finishing_;
-  const std::vector<Phase> phases_;
-  std::vector<Cut> cuts_;
-  std::vector<PackedPhase> packed_;
+  std::vector<PhaseWork> works_;
 };
 
 }  // namespace

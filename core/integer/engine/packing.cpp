@@ -45,7 +45,7 @@ PackedPhase::PackedPhase(const Program& program, const ConvInstr& conv, const Ph
   std::fill_n(weights_.data(), weights_.size(), std::int8_t{0});
   std::fill_n(starts_.data(), starts_.size(), 0);
   for (int o = 0; o < conv.out.shape.c; ++o) {
-    const int group = o / outs, n = o % outs;
+    const int group = o / outs, n = packed_lane(o % outs, outs);
     std::int8_t* panel = weights_.data() + group * group_bytes_ + std::ptrdiff_t{n / kLanes} * quads_ * 4 * kLanes;
     std::int64_t sum = 0;
     for (const TapPlace& tap : phase.taps) {

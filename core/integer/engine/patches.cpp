@@ -59,11 +59,7 @@ Phase phase_of(const Axis& y, const Axis& x) {
           .stride_x = x.stride};
 }
 
-/// Copies in steps of 16 bytes, up to 15 more than asked for.
-void copy_run(const std::uint8_t* from, std::uint8_t* to, int bytes) {
-  for (int i = 0; i < bytes; i += 16) std::memcpy(to + i, from + i, 16);
-}
-
+/// A pixel whose runs may leave the image.
 void gather_pixel(const Phase& phase, const EngineTensor& in, const std::uint8_t* codes, int y, int x,
                   std::uint8_t* row) {
   for (const Run& run : phase.runs) {
@@ -71,7 +67,7 @@ void gather_pixel(const Phase& phase, const EngineTensor& in, const std::uint8_t
     const bool row_inside = iy >= 0 && iy < in.shape.h;
     const std::uint8_t* from = codes + (std::ptrdiff_t{iy} * in.shape.w + ix) * in.pitch;
     if (row_inside && ix >= 0 && ix + run.width <= in.shape.w) {
-      copy_run(from, row + run.offset, run.bytes);
+      std::memcpy(row + run.offset, from, static_cast<std::size_t>(run.bytes));
       continue;
     }
     const int pixel = run.bytes / run.width;
@@ -112,15 +108,62 @@ std::vector<Phase> phases_of(const ConvInstr& conv, const EngineTensor& in) {
   return phases;
 }
 
-void gather(const Phase& phase, const EngineTensor& in, const std::uint8_t* codes, int first_channel,
-            std::int64_t begin, std::int64_t end, std::uint8_t* rows) {
-  int r = static_cast<int>(begin / phase.columns), c = static_cast<int>(begin % phase.columns);
-  for (std::int64_t p = begin; p < end; ++p, rows += 4 * phase.quads) {
-    gather_pixel(phase, in, codes + first_channel, r * phase.stride_y, c * phase.stride_x, rows);
-    if (++c == phase.columns) {
-      c = 0;
-      ++r;
+namespace {
+
+/// Columns of a line of a phase whose runs lie inside the image's width: [begin, end).
+std::pair<int, int> inner_columns(const Phase& phase, int width) {
+  int left = 0, right = 0;  // how far runs reach before and behind their base pixel
+  for (const Run& run : phase.runs) {
+    left = std::max(left, -run.dx);
+    right = std::max(right, run.dx + run.width);
+  }
+  const int begin = std::min(phase.columns, ceil_div(left, phase.stride_x));
+  const int end = width < right ? 0 : (width - right) / phase.stride_x + 1;
+  return {begin, std::max(begin, std::min(phase.columns, end))};
+}
+
+bool rows_inside(const Phase& phase, int y, int height) {
+  return std::all_of(phase.runs.begin(), phase.runs.end(),
+                     [&](const Run& run) { return y + run.dy >= 0 && y + run.dy < height; });
+}
+
+}  // namespace
+
+Gatherer::Gatherer(const Kernels& kernels, const Phase& phase, const EngineTensor& in)
+    : kernels_(kernels), phase_(phase), in_(in), inner_(inner_columns(phase, in.shape.w)) {
+  for (const Run& run : phase.runs) {
+    const std::ptrdiff_t from = (std::ptrdiff_t{run.dy} * in.shape.w + run.dx) * in.pitch;
+    copies_.push_back({from, run.offset, run.bytes});
+  }
+}
+
+void Gatherer::gather(const std::uint8_t* codes, std::int64_t begin, std::int64_t end, std::uint8_t* rows) const {
+  const std::ptrdiff_t row_bytes = 4 * std::ptrdiff_t{phase_.quads};
+  while (begin < end) {
+    const int r = static_cast<int>(begin / phase_.columns), first = static_cast<int>(begin % phase_.columns);
+    const int last = static_cast<int>(std::min<std::int64_t>(phase_.columns, first + end - begin));
+    const int y = r * phase_.stride_y;
+    const bool inside = rows_inside(phase_, y, in_.shape.h);
+    for (int c = first; c < last;) {
+      const int x = c * phase_.stride_x;
+      if (inside && c >= inner_.first && c < inner_.second) {
+        const int pixels = std::min(last, inner_.second) - c;
+        kernels_.gather({.in = codes + (std::ptrdiff_t{y} * in_.shape.w + x) * in_.pitch,
+                         .in_step = std::ptrdiff_t{phase_.stride_x} * in_.pitch,
+                         .rows = rows,
+                         .row_bytes = row_bytes,
+                         .pixels = pixels,
+                         .runs = copies_.data(),
+                         .run_count = static_cast<int>(copies_.size())});
+        rows += pixels * row_bytes;
+        c += pixels;
+      } else {
+        gather_pixel(phase_, in_, codes, y, x, rows);
+        rows += row_bytes;
+        ++c;
+      }
     }
+    begin += last - first;
   }
 }
 

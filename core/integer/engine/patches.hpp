@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "core/integer/engine/tensor.hpp"
@@ -38,9 +39,21 @@ struct Phase {
 
 std::vector<Phase> phases_of(const ConvInstr& conv, const EngineTensor& in);
 
-/// Copies the rows of the pixels [begin, end) of a phase, counted row by row, for the input channels from
-/// `first_channel` on. Outside the image there is the zero point. Up to 64 bytes behind the last row are overwritten.
-void gather(const Phase& phase, const EngineTensor& in, const std::uint8_t* codes, int first_channel,
-            std::int64_t begin, std::int64_t end, std::uint8_t* rows);
+/// Copies what the pixels of a phase meet into rows of a matrix.
+class Gatherer {
+ public:
+  Gatherer(const Kernels& kernels, const Phase& phase, const EngineTensor& in);
+
+  /// The rows of the pixels [begin, end), counted line by line; `codes` points at the first channel wanted. Outside the
+  /// image there is the zero point. Up to kTailBytes behind the last row are overwritten.
+  void gather(const std::uint8_t* codes, std::int64_t begin, std::int64_t end, std::uint8_t* rows) const;
+
+ private:
+  const Kernels& kernels_;
+  const Phase phase_;
+  const EngineTensor in_;
+  std::pair<int, int> inner_;  ///< columns whose runs lie inside the image's width
+  std::vector<RunCopy> copies_;
+};
 
 }  // namespace binade::integer

@@ -15,23 +15,42 @@ inline std::int32_t load_quad(const std::uint8_t* from) {
   return quad;
 }
 
-/// Four vectors of accumulators become 64 bytes in their order.
+/// How a tile ends. Shifts of 1 .. 8 may come after the first pack: what the unsigned words cut off ends at 255 anyway.
+/// That saves half of the shifts, and a shift of words can be a multiplication, for which other units of the processor
+/// are free. `plain` also needs no limits.
+enum class TileEnd { plain, early, late };
+
+inline TileEnd tile_end(const Finish& finish) {
+  if (finish.shift < 1 || finish.shift > 8) return TileEnd::late;
+  return finish.lo == 0 && finish.hi == 255 ? TileEnd::plain : TileEnd::early;
+}
+
+/// Four vectors of accumulators become 64 bytes, in the order of {4 lanes, 4 vectors, 4}.
 struct FoldedFinish {
   explicit FoldedFinish(const Finish& finish)
       : shift(_mm_cvtsi32_si128(finish.shift)),
+        factor(_mm512_set1_epi16(static_cast<short>(1 << (16 - (finish.shift < 1 ? 1 : finish.shift) % 16)))),
         lo(_mm512_set1_epi8(static_cast<char>(finish.lo))),
-        hi(_mm512_set1_epi8(static_cast<char>(finish.hi))),
-        order(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)) {}
+        hi(_mm512_set1_epi8(static_cast<char>(finish.hi))) {}
 
-  __m512i operator()(__m512i a, __m512i b, __m512i c, __m512i d) const {
-    const __m512i ab = _mm512_packs_epi32(_mm512_sra_epi32(a, shift), _mm512_sra_epi32(b, shift));
-    const __m512i cd = _mm512_packs_epi32(_mm512_sra_epi32(c, shift), _mm512_sra_epi32(d, shift));
-    const __m512i bytes = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(ab, cd), lo), hi);
-    return _mm512_permutexvar_epi32(order, bytes);
+  template <TileEnd kEnd>
+  __m512i words(__m512i a, __m512i b) const {
+    if constexpr (kEnd == TileEnd::late) {
+      return _mm512_packs_epi32(_mm512_sra_epi32(a, shift), _mm512_sra_epi32(b, shift));
+    } else {
+      return _mm512_mulhi_epu16(_mm512_packus_epi32(a, b), factor);
+    }
+  }
+
+  template <TileEnd kEnd>
+  __m512i bytes(__m512i a, __m512i b, __m512i c, __m512i d) const {
+    const __m512i packed = _mm512_packus_epi16(words<kEnd>(a, b), words<kEnd>(c, d));
+    if constexpr (kEnd == TileEnd::plain) return packed;
+    return _mm512_min_epu8(_mm512_max_epu8(packed, lo), hi);
   }
 
   __m128i shift;
-  __m512i lo, hi, order;
+  __m512i factor, lo, hi;
 };
 
 template <int kChunk>
@@ -39,8 +58,9 @@ inline void store_chunk(std::uint8_t* to, __m512i bytes) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_extracti32x4_epi32(bytes, kChunk));
 }
 
-/// Stores a tile: chunks of 16 bytes go where their row and panel are.
-template <int kRows, int kPanels>
+/// Stores a tile. Four panels hold their channels in the order that packing undoes (packed_lane); otherwise chunks of
+/// 16 bytes are sorted and go where their row and panel are.
+template <int kRows, int kPanels, TileEnd kEnd>
 inline void store_tile(const __m512i (&acc)[kRows][kPanels], const FoldedFinish& finish, std::uint8_t* out,
                        std::ptrdiff_t stride) {
   constexpr int kCount = kRows * kPanels;
@@ -53,10 +73,14 @@ inline void store_tile(const __m512i (&acc)[kRows][kPanels], const FoldedFinish&
     const auto place = [&](int i) __attribute__((always_inline)) {
       return out + (first + i) / kPanels * stride + (first + i) % kPanels * kLanes;
     };
-    const __m512i bytes = finish(at(0), at(1), at(2), at(3));
+    const __m512i packed = finish.bytes<kEnd>(at(0), at(1), at(2), at(3));
     if constexpr (kPanels == 4) {
-      _mm512_storeu_si512(place(0), bytes);
-    } else if constexpr (kPanels == 2) {
+      _mm512_storeu_si512(place(0), packed);
+      continue;
+    }
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i bytes = _mm512_permutexvar_epi32(order, packed);
+    if constexpr (kPanels == 2) {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(place(0)), _mm512_castsi512_si256(bytes));
       if (first + 2 < kCount) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(place(2)), _mm512_extracti64x4_epi64(bytes, 1));
@@ -109,7 +133,7 @@ inline __attribute__((always_inline)) void accumulate(const PanelJob& job, const
 }
 
 /// `tiles` tiles below each other.
-template <int kRows, int kPanels>
+template <int kRows, int kPanels, TileEnd kEnd>
 __attribute__((noinline)) void run_tiles(const PanelJob& job) {
   const FoldedFinish finish = *job.folded;
   const std::uint8_t* a = job.a;
@@ -117,11 +141,11 @@ __attribute__((noinline)) void run_tiles(const PanelJob& job) {
   for (int t = 0; t < job.tiles; ++t, a += kRows * job.a_stride, out += kRows * job.out_stride) {
     __m512i acc[kRows][kPanels];
     accumulate<kRows, kPanels>(job, a, acc);
-    store_tile<kRows, kPanels>(acc, finish, out, job.out_stride);
+    store_tile<kRows, kPanels, kEnd>(acc, finish, out, job.out_stride);
   }
 }
 
-/// One tile, as accumulators.
+/// One tile, as accumulators in the order of channels.
 template <int kRows, int kPanels>
 __attribute__((noinline)) void run_raw(const PanelJob& job) {
   __m512i acc[kRows][kPanels];
@@ -130,42 +154,76 @@ __attribute__((noinline)) void run_raw(const PanelJob& job) {
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 8
-    for (int j = 0; j < kPanels; ++j) _mm512_storeu_si512(out + i * kMaxColumns + j * kLanes, acc[i][j]);
+    for (int j = 0; j < kPanels; ++j) {
+      std::int32_t* to = out + i * kMaxColumns;
+      if constexpr (kPanels == 4) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 4 * j), _mm512_castsi512_si128(acc[i][j]));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 16 + 4 * j), _mm512_extracti32x4_epi32(acc[i][j], 1));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 32 + 4 * j), _mm512_extracti32x4_epi32(acc[i][j], 2));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 48 + 4 * j), _mm512_extracti32x4_epi32(acc[i][j], 3));
+      } else {
+        _mm512_storeu_si512(to + j * kLanes, acc[i][j]);
+      }
+    }
   }
 }
 
-constexpr int kTileRows[5] = {0, 16, 12, 8, 6};  ///< by panels
+/// Rows of a tile by panels. Where little is summed, smaller tiles let the end of one overlap with the next one's sums.
+constexpr int kDeepRows[5] = {0, 16, 12, 8, 6}, kShallowRows[5] = {0, 8, 8, 6, 4};
+constexpr int kShallowQuads = 16;
+
+inline int tile_rows(int panels, int quads) {
+  return quads <= kShallowQuads ? kShallowRows[panels] : kDeepRows[panels];
+}
 
 using TileFunction = void (*)(const PanelJob&);
 
-template <int kPanels, bool kRaw, int... kRows>
+/// Makes Kernel::function<rows, kPanels> a choice at run time.
+template <class Kernel, int kPanels, int... kRows>
 inline TileFunction pick(int rows) {
-  static constexpr TileFunction kFunctions[] = {(kRaw ? run_raw<kRows, kPanels> : run_tiles<kRows, kPanels>)...};
+  static constexpr TileFunction kFunctions[] = {Kernel::template function<kRows, kPanels>...};
   return kFunctions[rows - 1];
 }
 
-template <bool kRaw>
+template <class Kernel>
 inline TileFunction tile_function(int panels, int rows) {
   switch (panels) {
-    case 4: return pick<4, kRaw, 1, 2, 3, 4, 5, 6>(rows);
-    case 3: return pick<3, kRaw, 1, 2, 3, 4, 5, 6, 7, 8>(rows);
-    case 2: return pick<2, kRaw, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>(rows);
-    default: return pick<1, kRaw, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>(rows);
+    case 4: return pick<Kernel, 4, 1, 2, 3, 4, 5, 6>(rows);
+    case 3: return pick<Kernel, 3, 1, 2, 3, 4, 5, 6, 7, 8>(rows);
+    case 2: return pick<Kernel, 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>(rows);
+    default: return pick<Kernel, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>(rows);
   }
+}
+
+template <TileEnd kEnd>
+struct Folded {
+  template <int kRows, int kPanels>
+  static constexpr TileFunction function = run_tiles<kRows, kPanels, kEnd>;
+};
+struct Raw {
+  template <int kRows, int kPanels>
+  static constexpr TileFunction function = run_raw<kRows, kPanels>;
+};
+
+inline TileFunction folded_function(TileEnd end, int panels, int rows) {
+  if (end == TileEnd::plain) return tile_function<Folded<TileEnd::plain>>(panels, rows);
+  if (end == TileEnd::early) return tile_function<Folded<TileEnd::early>>(panels, rows);
+  return tile_function<Folded<TileEnd::late>>(panels, rows);
 }
 
 /// All rows of a few panels whose bytes may be written whole: tiles of nearly equal height, the higher ones first.
 inline void run_panels(const Gemm& g, PanelJob job, int panels) {
-  const int tiles = (g.rows + kTileRows[panels] - 1) / kTileRows[panels];
+  const int limit = tile_rows(panels, g.quads), tiles = (g.rows + limit - 1) / limit;
   const int rows = g.rows / tiles, higher = g.rows % tiles;
+  const TileEnd end = tile_end(g.finish);
   if (higher > 0) {
     job.tiles = higher;
-    tile_function<false>(panels, rows + 1)(job);
+    folded_function(end, panels, rows + 1)(job);
     job.a += std::ptrdiff_t{higher} * (rows + 1) * job.a_stride;
     job.out += std::ptrdiff_t{higher} * (rows + 1) * job.out_stride;
   }
   job.tiles = tiles - higher;
-  tile_function<false>(panels, rows)(job);
+  folded_function(end, panels, rows)(job);
 }
 
 /// The same through a buffer of accumulators: other ways to finish, and rows that end inside a panel.
@@ -176,8 +234,8 @@ inline void run_panels_raw(const Gemm& g, PanelJob job, int panels, int first_ch
   Finish finish = g.finish;
   if (finish.slopes != nullptr) finish.slopes += first_channel;
   for (int r = 0; r < g.rows;) {
-    const int rows = g.rows - r < kTileRows[panels] ? g.rows - r : kTileRows[panels];
-    tile_function<true>(panels, rows)(job);
+    const int rows = g.rows - r < kDeepRows[panels] ? g.rows - r : kDeepRows[panels];
+    tile_function<Raw>(panels, rows)(job);
     for (int i = 0; i < rows; ++i, out += g.out_stride) {
       const std::int32_t* line = acc + i * kMaxColumns;
       finish_each(

@@ -39,8 +39,17 @@ struct Finish {
   const std::int32_t* slopes = nullptr;  ///< one per channel, kTailBytes behind them; or null
 };
 
+/// Where the channel n of `channels` lies in packed weights and start values: in order, but four whole panels share
+/// their 64 channels out such that packing vectors of accumulators, which works on lanes of 16 bytes, restores them.
+static constexpr int packed_lane(int n, int channels) {
+  const int first = n / kMaxColumns * kMaxColumns, c = n - first;
+  if (channels - first <= kMaxColumns - kLanes) return n;
+  return first + c % 16 / 4 * 16 + c / 16 * 4 + c % 4;
+}
+
 /// out[r][n] = finish(start[n] + sum_k a[r][k] * w[n][k]) for all rows and n < channels.
-/// @shape a: rows of 4 * quads bytes; w: {panels, quads, 16, 4}; start: {panels, 16}; panels = ceil(channels / 16)
+/// @shape a: rows of 4 * quads bytes; w: {panels, quads, 16, 4}; start: {panels, 16}; panels = ceil(channels / 16);
+///        channel n at the panel and lane of packed_lane(n, channels)
 struct Gemm {
   const std::uint8_t* a;
   std::ptrdiff_t a_stride;
@@ -51,6 +60,24 @@ struct Gemm {
   std::uint8_t* out;
   std::ptrdiff_t out_stride;
   Finish finish;
+};
+
+/// `bytes` side by side in the input and in a gathered row.
+struct RunCopy {
+  std::ptrdiff_t from;
+  int to, bytes;
+};
+
+/// rows[p * row_bytes + run.to ..] = in[p * in_step + run.from ..] for all runs of all pixels. Runs ascend in `to`;
+/// what lies behind a run in its row, and up to kTailBytes behind the last row, may be overwritten with anything.
+struct Gather {
+  const std::uint8_t* in;
+  std::ptrdiff_t in_step;
+  std::uint8_t* rows;
+  std::ptrdiff_t row_bytes;
+  int pixels;
+  const RunCopy* runs;
+  int run_count;
 };
 
 /// Depthwise convolution of some output pixels with any window: the pixels that the taps of output pixel p meet are
@@ -99,6 +126,7 @@ struct Add {
 /// Plain functions; all pointers may be unaligned.
 struct Kernels {
   void (*gemm)(const Gemm& gemm);
+  void (*gather)(const Gather& gather);
   void (*depthwise)(const Depthwise& depthwise);
   void (*depthwise3x3)(const Depthwise3x3& depthwise);
   /// bytes[i] = finish(acc[i]), i the channel.

@@ -12,19 +12,22 @@ std::uint32_t product(std::uint8_t x, std::int8_t w) {
 void gemm(const Gemm& g) {
   for (int r = 0; r < g.rows; ++r) {
     const std::uint8_t* a = g.a + r * g.a_stride;
-    std::uint8_t* out = g.out + r * g.out_stride;
-    for (int n = 0; n < g.channels; n += kLanes) {
-      const std::int8_t* w = g.w + std::ptrdiff_t{n} * 4 * g.quads;
-      std::uint32_t acc[kLanes];
-      for (int lane = 0; lane < kLanes; ++lane) acc[lane] = static_cast<std::uint32_t>(g.start[n + lane]);
-      for (int q = 0; q < g.quads; ++q) {
-        for (int lane = 0; lane < kLanes; ++lane) {
-          for (int k = 0; k < 4; ++k) acc[lane] += product(a[4 * q + k], w[(q * kLanes + lane) * 4 + k]);
-        }
-      }
-      for (int lane = 0; lane < kLanes && n + lane < g.channels; ++lane) {
-        out[n + lane] = finished(g.finish, static_cast<std::int32_t>(acc[lane]), n + lane);
-      }
+    for (int n = 0; n < g.channels; ++n) {
+      const int lane = packed_lane(n, g.channels);
+      const std::int8_t* w = g.w + std::ptrdiff_t{lane / kLanes} * g.quads * 4 * kLanes + lane % kLanes * 4;
+      auto acc = static_cast<std::uint32_t>(g.start[lane]);
+      for (int k = 0; k < 4 * g.quads; ++k) acc += product(a[k], w[k / 4 * 4 * kLanes + k % 4]);
+      g.out[r * g.out_stride + n] = finished(g.finish, static_cast<std::int32_t>(acc), n);
+    }
+  }
+}
+
+void gather(const Gather& g) {
+  for (int p = 0; p < g.pixels; ++p) {
+    for (int r = 0; r < g.run_count; ++r) {
+      const RunCopy& run = g.runs[r];
+      __builtin_memcpy(g.rows + p * g.row_bytes + run.to, g.in + p * g.in_step + run.from,
+                       static_cast<std::size_t>(run.bytes));
     }
   }
 }
@@ -119,6 +122,7 @@ void sum(const std::uint8_t* const* in, int count, std::int32_t* acc, int channe
 }  // namespace
 
 const Kernels kernels_portable{.gemm = gemm,
+                               .gather = gather,
                                .depthwise = depthwise,
                                .depthwise3x3 = depthwise3x3,
                                .finish = finish_row,

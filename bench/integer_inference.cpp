@@ -1,0 +1,46 @@
+// Times a network of the zoo on the integer engine, with random codes: MODEL BATCH THREADS [SECONDS].
+//
+// Prints "NAME integer8 bN Tthread: X ms (cpu Y)" as bench_float_inference does.
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "bench/random_integer_program.hpp"
+#include "bench/timing.hpp"
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/integer/engine.hpp"
+#include "core/models/models.hpp"
+
+namespace {
+
+using namespace binade;
+
+int run(int argc, char** argv) {
+  if (argc < 4) throw UsageError("usage: bench_integer_inference MODEL BATCH THREADS [SECONDS]");
+  const int batch = std::atoi(argv[2]), threads = std::atoi(argv[3]);
+  const double seconds = argc > 4 ? std::atof(argv[4]) : 2;
+  if (batch < 1 || threads < 1) throw UsageError("BATCH and THREADS must be at least 1");
+  set_thread_count(threads);
+  const Graph graph = build_graph(find_model(argv[1]));
+  const Program program = bench::RandomProgram(graph).make();
+  Engine engine(program);
+  const std::vector<std::byte> in = bench::random_images(program, batch);
+  std::vector<std::byte> out(static_cast<std::size_t>(bytes_of(program.output)) * static_cast<std::size_t>(batch));
+  const bench::Timing time = bench::measure(seconds, [&] { engine.run(in, out, batch); });
+  std::printf("%s integer8 b%d %dthread: %.3f ms (cpu %.3f)\n", argv[1], batch, threads, time.wall_ms, time.cpu_ms);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
