@@ -119,10 +119,66 @@ void bind(Flags& flags, TrainFlags& train) {
             "part of the target that is spread over all classes");
   flags.add("train.gradient-clip", options.gradient_clip, "largest 2-norm of all gradients; 0: no limit");
   flags.add("train.validate-epochs", options.validate_epochs, "epochs between two validations");
-  flags.add("augment.random-crop", train.augmentation.random_crop, "a random part of the image instead of its centre");
-  flags.add("augment.area-min", train.augmentation.area_min, "least part of the image's area");
-  flags.add("augment.area-max", train.augmentation.area_max, "largest part of the image's area");
-  flags.add("augment.flip", train.augmentation.flip, "left and right, every second time");
+  bind(flags, train.augmentation);
+}
+
+void bind(Flags& flags, Augmentation& augmentation) {
+  flags.add("augment.random-crop", augmentation.random_crop, "a random part of the image instead of its centre");
+  flags.add("augment.area-min", augmentation.area_min, "least part of the image's area");
+  flags.add("augment.area-max", augmentation.area_max, "largest part of the image's area");
+  flags.add("augment.flip", augmentation.flip, "left and right, every second time");
+}
+
+void bind(Flags& flags, QatOptions& options) {
+  const std::string unset = "as the preset says";
+  const auto add = [&](const std::string& name, auto& variable, const std::string& help,
+                       std::vector<std::string> choices = {}) {
+    flags.add("qat." + name, variable, help, {.choices = std::move(choices), .when_unset = unset});
+  };
+  TrainOptions& train = options.train;
+  UpdateOptions& update = train.update;
+  add("quantizer", options.graph.quantizer, "how grids are found during training", names_of(quantizer_kinds()));
+  add("clipped", options.graph.clipped, "no gradient beyond the range; false: straight through everywhere");
+  add("epochs", train.epochs, "how often every image is seen");
+  add("batch", train.batch, "images per step");
+  add("learning-rate", train.schedule.learning_rate, "of weights and biases, at its peak");
+  add("threshold-learning-rate", options.threshold_learning_rate, "of what quantizers learn, at its peak");
+  add("schedule", train.schedule.name, "of the learning rates", names_of(schedule_table()));
+  add("warmup-epochs", train.schedule.warmup_epochs, "of a straight line up to the peak");
+  add("final-factor", train.schedule.final_factor, "cosine: part of the peak that remains at the end");
+  add("optimizer", update.optimizer.name, "update rule of weights and biases", names_of(optimizer_table()));
+  add("momentum", update.optimizer.momentum, "of SGD");
+  add("threshold-optimizer", update.threshold_optimizer.name, "update rule of what quantizers learn",
+      names_of(optimizer_table()));
+  add("weight-decay", update.weight_decay, "times the weight, added to its gradient");
+  add("decay-everything", update.decay_everything, "biases and batch norm, too");
+  add("threshold-decay", update.threshold_decay, "the same of what quantizers learn: PACT's regulariser");
+  add("gradient-clip", train.gradient_clip, "largest 2-norm of all gradients; 0: no limit");
+  add("labels", train.loss.labels, "learn from labels");
+  add("label-smoothing", train.loss.label_smoothing, "part of the target that is spread over all classes");
+  add("distillation", train.loss.distillation, "weight of learning from the float network; 0: not");
+  add("temperature", train.loss.temperature, "of the softmax whose probabilities it teaches");
+  add("validate-epochs", train.validate_epochs, "epochs between two validations; 0: none before the end");
+  add("log-steps", train.log_steps, "steps per row of metrics.csv");
+  add("checkpoint-steps", train.checkpoint_steps, "steps between two checkpoints; 0: one per epoch");
+  add("loss-jump", train.loss_jump, "so many times the least loss means divergence; 0: only NaN does");
+  add("sample-steps", options.watch.sample_steps, "steps between two samples in telemetry.csv; 0: none");
+  add("hold-flips", options.watch.hold_flips, "tqt: changes of an exponent in 100 steps that hold it; 0: never");
+  add("hold-margin", options.watch.hold_margin, "tqt: how far outside of its interval a held threshold is released");
+  add("freeze-above", options.watch.oscillation.freeze_above,
+      "frequency of oscillation from which a weight is held; 0: never");
+  add("release-below", options.watch.oscillation.release_below, "frequency at which it is released");
+}
+
+void bind(Flags& flags, QatFlags& qat) {
+  flags.section("Quantization-aware training");
+  flags.add("training-data", qat.training_data, "folder of the training images, in the same layout",
+            {.when_unset = "train/ below --data"});
+  flags.add("qat.training-images", qat.training_images, "how many, chosen by the seed; 0: all");
+  flags.add("qat.start", qat.start, "preset of the post-training quantization that it starts from",
+            {.choices = names_of(ptq_presets()), .when_unset = "as the preset says"});
+  bind(flags, qat.options);
+  bind(flags, qat.augmentation);
 }
 
 }  // namespace binade

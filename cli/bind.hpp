@@ -9,6 +9,7 @@
 #include "datasets/generated.hpp"
 #include "datasets/transforms.hpp"
 #include "ptq/ptq.hpp"
+#include "qat/qat.hpp"
 #include "qat/train.hpp"
 
 namespace binade {
@@ -60,5 +61,22 @@ struct TrainFlags {
   int input_size = 0;         ///< 0: as the zoo says
 };
 void bind(Flags& flags, TrainFlags& train);
+
+/// [augment].
+void bind(Flags& flags, Augmentation& augmentation);
+
+/// [qat]: an overlay on what a preset says.
+void bind(Flags& flags, QatOptions& options);
+
+/// --training-data, [qat] and [augment].
+struct QatFlags {
+  std::string preset = "best";
+  std::string start;          ///< preset of post-training quantization; empty: as the preset says
+  std::string training_data;  ///< empty: the training part of --data
+  int training_images = 0;    ///< 0: all
+  Augmentation augmentation{.random_crop = false};
+  QatOptions options;  ///< only what was set counts, through the flags
+};
+void bind(Flags& flags, QatFlags& qat);
 
 }  // namespace binade

@@ -1,4 +1,4 @@
-// The grammar of method names: KIND BITS [-simple] or KIND-wBITSaBITS [-simple].
+// The grammar of method names: KIND BITS or KIND-wBITSaBITS; of PTQ also with -simple behind.
 #include "cli/methods.hpp"
 
 #include <array>
@@ -12,23 +12,24 @@
 namespace binade {
 
 const char* const kMethodHelp =
-    "rows, separated by commas: float, ptq8-simple (min-max, no correction), ptq8, ptq16, ptq-w4a8 and other widths "
-    "from "
-    "2 to 16";
+    "rows, separated by commas: float, ptq8-simple (min-max, no correction), ptq8, ptq16, qat8, ptq-w4a8, qat-w4a4 and "
+    "other widths from 2 to 16";
 
 Method parse_method(const std::string& name) {
   if (name == "float") return {.name = name};
-  static const std::regex kGrammar("ptq(?:([0-9]{1,2})|-w([0-9]{1,2})a([0-9]{1,2}))(-simple)?");
+  static const std::regex kGrammar("(?:ptq|qat)(?:([0-9]{1,2})|-w([0-9]{1,2})a([0-9]{1,2}))(-simple)?");
   std::smatch match;
-  if (!std::regex_match(name, match, kGrammar)) {
-    constexpr std::array<std::string_view, 5> kKnown{"float", "ptq8-simple", "ptq8", "ptq16", "ptq-w4a8"};
+  const bool is_qat = name.starts_with("qat");
+  if (!std::regex_match(name, match, kGrammar) || (is_qat && match[4].matched)) {
+    constexpr std::array<std::string_view, 7> kKnown{"float", "ptq8-simple", "ptq8",    "ptq16",
+                                                     "qat8",  "ptq-w4a8",    "qat-w4a4"};
     throw UsageError(unknown_name("method", name, kKnown));
   }
   const auto bits = [&](std::size_t group) {
     return std::stoi(match[group].matched ? match[group].str() : match[1].str());
   };
   const Method method{.name = name,
-                      .kind = Method::Kind::ptq,
+                      .kind = is_qat ? Method::Kind::qat : Method::Kind::ptq,
                       .weight_bits = bits(2),
                       .activation_bits = bits(3),
                       .simple = match[4].matched};

@@ -1,4 +1,4 @@
-// Names of methods, the rows of the accuracy table: "float", "ptq8-simple", "ptq16", "ptq-w4a8".
+// Names of methods, the rows of the accuracy table: "float", "ptq8-simple", "ptq16", "ptq-w4a8", "qat8".
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 namespace binade {
 
 struct Method {
-  enum class Kind { reference, ptq };
+  enum class Kind { reference, ptq, qat };
 
   std::string name;
   Kind kind = Kind::reference;

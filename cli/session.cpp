@@ -91,6 +91,12 @@ Dataset open_evaluation_data(const DataFlags& data, const Model& model) {
   return data.images == 0 ? dataset : choose_images(dataset, data.images, data.seed);
 }
 
+Dataset open_training_data(const DataFlags& data, const std::string& training_data) {
+  const std::string& root = training_data.empty() ? data.data : training_data;
+  if (root.empty()) throw UsageError("--data is missing: wanted is the folder of the images, with train/ and val/");
+  return open_part(data, root, "train");
+}
+
 Dataset open_calibration_data(const DataFlags& data, const Model& model) {
   check_count("calibration-images", data.calibration_images);
   if (!data.calibration_data.empty()) return open_for(model, data, data.calibration_data, "train");

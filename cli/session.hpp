@@ -29,6 +29,9 @@ std::string model_hash(const NetworkFlags& network);
 Dataset open_evaluation_data(const DataFlags& data, const Model& model);
 /// One part, "train" or "val", of a folder; generated images are made when the folder is missing.
 Dataset open_part(const DataFlags& data, const std::filesystem::path& root, const std::string& split);
+/// The images of `training_data`, or where that is empty of the training part of --data; all of them.
+/// @throws UsageError if neither is there
+Dataset open_training_data(const DataFlags& data, const std::string& training_data);
 /// The images of --calibration-data, or of the training part of --data; all of them.
 Dataset open_calibration_data(const DataFlags& data, const Model& model);
 

@@ -18,12 +18,6 @@
 namespace binade {
 namespace {
 
-Dataset open_training_data(const TrainFlags& train, const DataFlags& data) {
-  const std::string& root = train.training_data.empty() ? data.data : train.training_data;
-  if (root.empty()) throw UsageError("--data is missing: wanted is the folder of the images, with train/ and val/");
-  return open_part(data, root, "train");
-}
-
 /// A file as it is; a network of the zoo with random parameters, and the classes of the data.
 Model starting_network(const NetworkFlags& network, const TrainFlags& train, const Dataset& dataset,
                        std::uint64_t seed) {
@@ -104,7 +98,7 @@ int run_train(const std::vector<std::string>& arguments) {
 
   if (resume && output.out.empty()) throw UsageError("--resume continues the run in --out: which folder?");
   const OutputFolder out(output, resume);
-  const Dataset training = open_training_data(train, data);
+  const Dataset training = open_training_data(data, train.training_data);
   Model model = starting_network(network, train, training, data.seed);
   check_labels(training, model.graph.shape(model.graph.output()).c);
   const Dataset evaluation = open_evaluation_data(data, model);

@@ -36,14 +36,22 @@ void save_training(const Model& model, const TrainCheckpoint& checkpoint, const 
                 {"epochs_done", checkpoint.epochs_done},
                 {"settings", checkpoint.settings},
                 {"metrics", json::array()},
-                {"tensors", json::array()}};
+                {"row_loss", checkpoint.row_loss},
+                {"row_steps", checkpoint.row_steps},
+                {"observer", checkpoint.trainer.observer.text},
+                {"tensors", json::array()},
+                {"observer_tensors", json::array()}};
   for (const MetricsRow& row : checkpoint.metrics) training["metrics"].push_back(to_json(row));
   Model saved = model;
   saved.graph = checkpoint.network;
-  for (const auto& [name, tensor] : checkpoint.trainer.tensors) {
-    saved.graph.parameter(name, tensor);
-    training["tensors"].push_back(name);
-  }
+  const auto keep = [&](const std::map<std::string, Tensor<float>>& tensors, const char* key) {
+    for (const auto& [name, tensor] : tensors) {
+      saved.graph.parameter(name, tensor);
+      training[key].push_back(name);
+    }
+  };
+  keep(checkpoint.trainer.tensors, "tensors");
+  keep(checkpoint.trainer.observer.tensors, "observer_tensors");
   save_checkpoint(saved, path, json{{"training", training}}.dump());
 }
 
@@ -58,12 +66,19 @@ SavedTraining load_training(const std::filesystem::path& path) {
     checkpoint.epochs_done = training.at("epochs_done").get<int>();
     checkpoint.settings = training.at("settings").get<std::map<std::string, std::string>>();
     for (const json& row : training.at("metrics")) checkpoint.metrics.push_back(row_from_json(row));
-    for (const json& entry : training.at("tensors")) {
-      const auto name = entry.get<std::string>();
-      ValueId id{};
-      if (!graph.find(name, id) || !graph.is_parameter(id)) throw DataError("the tensor '" + name + "' is missing");
-      checkpoint.trainer.tensors.emplace(name, graph.tensor(id));
-    }
+    checkpoint.row_loss = training.at("row_loss").get<double>();
+    checkpoint.row_steps = training.at("row_steps").get<int>();
+    checkpoint.trainer.observer.text = training.at("observer").get<std::string>();
+    const auto take = [&](const char* key, std::map<std::string, Tensor<float>>& tensors) {
+      for (const json& entry : training.at(key)) {
+        const auto name = entry.get<std::string>();
+        ValueId id{};
+        if (!graph.find(name, id) || !graph.is_parameter(id)) throw DataError("the tensor '" + name + "' is missing");
+        tensors.emplace(name, graph.tensor(id));
+      }
+    };
+    take("tensors", checkpoint.trainer.tensors);
+    take("observer_tensors", checkpoint.trainer.observer.tensors);
   } catch (const json::exception& error) {
     throw DataError(fmt::format("{}: no training state to resume from ({}); it may be a finished model", path.string(),
                                 error.what()));

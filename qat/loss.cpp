@@ -1,18 +1,39 @@
 // Appends the loss.
 #include "qat/loss.hpp"
 
+#include "core/base/error.hpp"
+
 namespace binade {
 
-Graph with_loss(const Graph& network, const LossOptions& options) {
-  Graph graph = network;
-  ValueId logits = graph.output();
-  if (const Node* last = graph.producer(logits); last != nullptr && std::holds_alternative<Softmax>(last->op)) {
-    logits = last->in[0];
+ValueId logits_of(const Graph& network) {
+  const Node* last = network.producer(network.output());
+  while (last != nullptr && (std::holds_alternative<FakeQuant>(last->op) || std::holds_alternative<Pact>(last->op) ||
+                             std::holds_alternative<Tqt>(last->op) || std::holds_alternative<Lsq>(last->op))) {
+    last = network.producer(last->in[0]);
   }
+  return last != nullptr && std::holds_alternative<Softmax>(last->op) ? last->in[0] : network.output();
+}
+
+Graph with_loss(const Graph& network, const LossOptions& options) {
+  if (!options.labels && options.distillation == 0)
+    throw UsageError("no loss: give labels, or a weight of distillation");
+  Graph graph = network;
+  const ValueId logits = logits_of(graph);
   const Shape shape = graph.shape(logits);
-  const ValueId labels = graph.input(graph.unique_name("labels"), {1, shape.h, shape.w, 1});
-  const CrossEntropy loss{.ignore_label = options.ignore_label, .label_smoothing = options.label_smoothing};
-  graph.set_output(graph.add(graph.unique_name("loss"), loss, {logits, labels}));
+  std::vector<ValueId> losses;
+  if (options.labels) {
+    const ValueId labels = graph.input(graph.unique_name("labels"), {1, shape.h, shape.w, 1});
+    const CrossEntropy loss{.ignore_label = options.ignore_label, .label_smoothing = options.label_smoothing};
+    losses.push_back(graph.add(graph.unique_name("loss"), loss, {logits, labels}));
+  }
+  if (options.distillation != 0) {
+    const ValueId teacher = graph.input(graph.unique_name("teacher"), shape);
+    const Distillation loss{.temperature = options.temperature, .weight = options.distillation};
+    std::vector<ValueId> in{logits, teacher};
+    in.insert(in.end(), losses.begin(), losses.end());
+    losses = {graph.add(graph.unique_name("distillation"), loss, in)};
+  }
+  graph.set_output(losses[0]);
   return graph;
 }
 

@@ -40,8 +40,16 @@ void check(const TrainOptions& options, const Graph& network, const TrainingSour
   want(options.loss.label_smoothing >= 0 && options.loss.label_smoothing < 1,
        fmt::format("label_smoothing is {}, must be at least 0 and below 1", options.loss.label_smoothing));
   want(options.gradient_clip >= 0, fmt::format("gradient_clip is {}, must not be negative", options.gradient_clip));
-  want(options.validate_epochs >= 1, fmt::format("validate_epochs is {}, must be at least 1", options.validate_epochs));
+  want(options.validate_epochs >= 0,
+       fmt::format("validate_epochs is {}, must not be negative", options.validate_epochs));
   want(options.log_steps >= 1, fmt::format("log_steps is {}, must be at least 1", options.log_steps));
+  want(options.checkpoint_steps >= 0,
+       fmt::format("checkpoint_steps is {}, must not be negative", options.checkpoint_steps));
+  want(options.loss_jump == 0 || options.loss_jump > 1,
+       fmt::format("loss_jump is {}, must be above 1, or 0", options.loss_jump));
+  want(options.loss.distillation >= 0 && options.loss.temperature > 0,
+       fmt::format("distillation is {} at temperature {}, must not be negative, at a positive temperature",
+                   options.loss.distillation, options.loss.temperature));
   want(source.count() >= options.batch,
        fmt::format("batch is {}, but there are only {} training images", options.batch, source.count()));
   if (!offenders.empty()) throw UsageError(fmt::format("cannot train: {}", fmt::join(offenders, "; ")));
@@ -51,10 +59,10 @@ void check(const TrainOptions& options, const Graph& network, const TrainingSour
           "train: the source makes " + to_string(source.shape()) + ", the network reads " + to_string(input));
 }
 
-void check_same_settings(const TrainCheckpoint& resume, const TrainOptions& options) {
+void check_same_settings(const TrainCheckpoint& resume, const std::map<std::string, std::string>& wanted) {
   std::vector<std::string> differences;
   std::map<std::string, std::string> saved = resume.settings;
-  for (const auto& [name, value] : settings(options)) {
+  for (const auto& [name, value] : wanted) {
     if (saved[name] != value) differences.push_back(fmt::format("{}: was {}, now {}", name, saved[name], value));
   }
   if (differences.empty()) return;
@@ -72,32 +80,44 @@ class Run {
     first_step_ = trainer.steps();
   }
 
+  /// The whole epoch, or what a checkpoint inside it left to do.
   void epoch(int epoch) {
-    source_.start_epoch(epoch, options_.batch);
-    for (int i = 0; i < steps_per_epoch_; ++i) {
+    const auto first = static_cast<int>(trainer_.steps() % steps_per_epoch_);
+    source_.start_epoch(epoch, options_.batch, first);
+    trainer_.start_epoch(epoch);
+    if (trainer_.steps() == 0) keep();
+    for (int i = first; i < steps_per_epoch_; ++i) {
       step(epoch);
       const bool last = i + 1 == steps_per_epoch_;
       if (last || (i + 1) % options_.log_steps == 0) add_row(epoch);
+      if (!last && options_.checkpoint_steps > 0 && (i + 1) % options_.checkpoint_steps == 0) keep();
     }
-    const bool validate = (epoch + 1) % options_.validate_epochs == 0 || epoch + 1 == options_.epochs;
-    state_.network = trainer_.network();
-    if (validate && callbacks_.validate) state_.metrics.back().validation_top1 = callbacks_.validate(state_.network);
-    state_.trainer = trainer_.state();
     state_.epochs_done = epoch + 1;
-    if (callbacks_.on_checkpoint) callbacks_.on_checkpoint(state_);
+    const bool due = options_.validate_epochs > 0 && (epoch + 1) % options_.validate_epochs == 0;
+    if ((due || epoch + 1 == options_.epochs) && callbacks_.validate) {
+      state_.metrics.back().validation_top1 = callbacks_.validate(trainer_.network());
+    }
+    keep();
   }
 
  private:
+  void keep() {
+    state_.network = trainer_.network();
+    state_.trainer = trainer_.state();
+    if (callbacks_.on_checkpoint) callbacks_.on_checkpoint(state_);
+  }
+
   void step(int epoch) {
     const Clock::time_point start = Clock::now();
     rate_ = learning_rate(options_.schedule, trainer_.steps(), steps_per_epoch_, options_.epochs);
     const LabelledBatch batch = source_.next();
     const double loss = trainer_.step(batch, {.learning_rate = rate_, .gradient_clip = options_.gradient_clip});
     const double seconds = seconds_since(start);
-    row_loss_ += loss;
+    state_.row_loss += loss;
     row_seconds_ += seconds;
     training_seconds_ += seconds;
-    ++row_steps_;
+    ++state_.row_steps;
+    ++row_steps_here_;
     if (callbacks_.on_step) callbacks_.on_step(progress(epoch, loss));
   }
 
@@ -117,12 +137,25 @@ class Run {
   void add_row(int epoch) {
     state_.metrics.push_back({.epoch = epoch,
                               .step = trainer_.steps(),
-                              .loss = row_loss_ / row_steps_,
+                              .loss = state_.row_loss / state_.row_steps,
                               .learning_rate = rate_,
-                              .images_per_second = row_steps_ * options_.batch / row_seconds_,
+                              .images_per_second = row_steps_here_ * options_.batch / row_seconds_,
                               .validation_top1 = {}});
-    row_loss_ = row_seconds_ = 0;
-    row_steps_ = 0;
+    state_.row_loss = row_seconds_ = 0;
+    state_.row_steps = row_steps_here_ = 0;
+    check_jump();
+  }
+
+  void check_jump() const {
+    if (options_.loss_jump == 0) return;
+    const auto less = [](const MetricsRow& a, const MetricsRow& b) { return a.loss < b.loss; };
+    const MetricsRow& least = *std::min_element(state_.metrics.begin(), state_.metrics.end(), less);
+    const double loss = state_.metrics.back().loss, limit = options_.loss_jump * least.loss + 0.1;
+    if (loss <= limit) return;
+    throw UsageError(fmt::format(
+        "training diverged: the loss jumped to {:.4g} by step {}, after {:.4g} by step {} (learning rate {:.4g}); "
+        "lower learning_rate, lengthen warmup_epochs or set gradient_clip; loss_jump = 0 goes on regardless",
+        loss, trainer_.steps(), least.loss, least.step, rate_));
   }
 
   Trainer& trainer_;
@@ -132,8 +165,8 @@ class Run {
   TrainCheckpoint& state_;
   std::int64_t steps_per_epoch_ = 0, first_step_ = 0;
   Clock::time_point begin_ = Clock::now();
-  double rate_ = 0, training_seconds_ = 0, row_loss_ = 0, row_seconds_ = 0;
-  int row_steps_ = 0;
+  double rate_ = 0, training_seconds_ = 0, row_seconds_ = 0;
+  int row_steps_here_ = 0;  ///< of the row, in this call of train()
 };
 
 }  // namespace
@@ -157,6 +190,12 @@ std::map<std::string, std::string> settings(const TrainOptions& options) {
           {"weight_decay", text(update.weight_decay)},
           {"decay_everything", fmt::format("{}", update.decay_everything)},
           {"threshold_learning_rate_factor", text(update.threshold_learning_rate_factor)},
+          {"threshold_optimizer", update.threshold_optimizer.name},
+          {"threshold_decay", text(update.threshold_decay)},
+          {"labels", fmt::format("{}", options.loss.labels)},
+          {"distillation", text(options.loss.distillation)},
+          {"temperature", text(options.loss.temperature)},
+          {"log_steps", fmt::format("{}", options.log_steps)},
           {"label_smoothing", text(options.loss.label_smoothing)},
           {"ignore_label", fmt::format("{}", options.loss.ignore_label)},
           {"gradient_clip", text(options.gradient_clip)},
@@ -164,16 +203,19 @@ std::map<std::string, std::string> settings(const TrainOptions& options) {
 }
 
 TrainCheckpoint train(const Graph& network, TrainingSource& source, const TrainOptions& options,
-                      const TrainCallbacks& callbacks, const TrainCheckpoint* resume) {
+                      const TrainCallbacks& callbacks, const TrainCheckpoint* resume, const TrainPartners& partners) {
   check(options, network, source);
-  Trainer trainer(network, options.loss, parameter_groups(network, options.update), options.seed);
-  TrainCheckpoint state{.network = network, .trainer = {}, .epochs_done = 0, .metrics = {}, .settings = {}};
+  Trainer trainer(network, options.loss, parameter_groups(network, options.update), options.seed, partners.teacher,
+                  partners.observer);
+  TrainCheckpoint state{.network = network};
+  std::map<std::string, std::string> wanted = settings(options);
+  wanted.insert(partners.settings.begin(), partners.settings.end());
   if (resume != nullptr) {
-    check_same_settings(*resume, options);
+    check_same_settings(*resume, wanted);
     trainer.restore(resume->network, resume->trainer);
     state = *resume;
   }
-  state.settings = settings(options);
+  state.settings = wanted;
   Run run(trainer, source, options, callbacks, state);
   for (int epoch = state.epochs_done; epoch < options.epochs; ++epoch) {
     with_context(fmt::format("training epoch {} of {}", epoch + 1, options.epochs), [&] { run.epoch(epoch); });

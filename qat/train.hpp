@@ -26,17 +26,23 @@ struct TrainOptions {
   std::uint64_t seed = 0;    ///< of dropout; the source has its own
   int validate_epochs = 1;   ///< validate every so many epochs, and after the last
   int log_steps = 20;        ///< steps per row of metrics
+  int checkpoint_steps = 0;  ///< steps between two checkpoints inside an epoch; 0: only after every epoch
+  /// A row of metrics whose mean loss is more than that many times the least row's, plus 0.1, means that the run has
+  /// diverged; 0: only what is not a number does.
+  double loss_jump = 0;
 };
 
 /// What decides the bits of a run, as name and value: a continued run must agree.
 std::map<std::string, std::string> settings(const TrainOptions& options);
 
-/// A run after some epoch: all it takes to go on as if it had never stopped.
+/// A run after some step: all it takes to go on as if it had never stopped.
 struct TrainCheckpoint {
   Graph network;
   TrainerState trainer;
   int epochs_done = 0;
   std::vector<MetricsRow> metrics;
+  double row_loss = 0;  ///< sum of the losses since the last row of metrics
+  int row_steps = 0;    ///< and their number
   std::map<std::string, std::string> settings;
 };
 
@@ -52,15 +58,24 @@ struct TrainProgress {
 
 struct TrainCallbacks {
   std::function<void(const TrainProgress&)> on_step;
-  std::function<double(const Graph&)> validate;               ///< top-1 in percent
-  std::function<void(const TrainCheckpoint&)> on_checkpoint;  ///< after every epoch
+  std::function<double(const Graph&)> validate;  ///< top-1 in percent
+  /// Before the first step, every checkpoint_steps steps and after every epoch.
+  std::function<void(const TrainCheckpoint&)> on_checkpoint;
+};
+
+/// Who else takes part in a run.
+struct TrainPartners {
+  const Graph* teacher = nullptr;
+  StepObserver* observer = nullptr;
+  std::map<std::string, std::string> settings;  ///< theirs, to be compared like those of TrainOptions
 };
 
 /// Trains until `options.epochs` epochs are done, from the network as it is or from a checkpoint of the same network
 /// and settings. The same bits for any number of threads, and for any place where the run was stopped and continued.
 /// @throws UsageError if options make no sense, differ from the checkpoint's (all differences are listed), or training
-///   diverges
+///   diverges; in that case the last checkpoint was good
 TrainCheckpoint train(const Graph& network, TrainingSource& source, const TrainOptions& options,
-                      const TrainCallbacks& callbacks = {}, const TrainCheckpoint* resume = nullptr);
+                      const TrainCallbacks& callbacks = {}, const TrainCheckpoint* resume = nullptr,
+                      const TrainPartners& partners = {});
 
 }  // namespace binade

@@ -23,15 +23,18 @@ constexpr std::int64_t kChunk = 16384;  // elements: 64 KiB of each tensor an up
 std::vector<ParameterGroup> parameter_groups(const Graph& network, const UpdateOptions& options) {
   std::vector<bool> is_threshold(network.values().size(), false);
   for (const Node& node : network.nodes()) {
-    if (std::holds_alternative<Pact>(node.op)) is_threshold[index_of(node.in[1])] = true;
+    const bool learns = std::holds_alternative<Pact>(node.op) || std::holds_alternative<Tqt>(node.op) ||
+                        std::holds_alternative<Lsq>(node.op);
+    if (learns) is_threshold[index_of(node.in[1])] = true;
   }
   ParameterGroup weights{.name = "weights", .optimizer = options.optimizer, .weight_decay = options.weight_decay};
   ParameterGroup vectors = weights;
   vectors.name = "vectors";
   if (!options.decay_everything) vectors.weight_decay = 0;
   ParameterGroup thresholds{.name = "thresholds",
-                            .optimizer = options.optimizer,
-                            .learning_rate_factor = options.threshold_learning_rate_factor};
+                            .optimizer = options.threshold_optimizer,
+                            .learning_rate_factor = options.threshold_learning_rate_factor,
+                            .weight_decay = options.threshold_decay};
   for (const ValueId id : trainable_parameters(network)) {
     const bool is_vector = network.shape(id).pixels() == 1;
     (is_threshold[index_of(id)] ? thresholds : is_vector ? vectors : weights).parameters.push_back(id);
@@ -43,8 +46,18 @@ std::vector<ParameterGroup> parameter_groups(const Graph& network, const UpdateO
   return groups;
 }
 
-Trainer::Trainer(const Graph& network, const LossOptions& loss, std::vector<ParameterGroup> groups, std::uint64_t seed)
-    : network_(network), executor_(with_loss(network, loss), {.mode = Mode::training, .seed = seed}) {
+Trainer::Trainer(const Graph& network, const LossOptions& loss, std::vector<ParameterGroup> groups, std::uint64_t seed,
+                 const Graph* teacher, StepObserver* observer)
+    : network_(network),
+      loss_(loss),
+      executor_(with_loss(network, loss), {.mode = Mode::training, .seed = seed}),
+      observer_(observer) {
+  require(loss.distillation == 0 || teacher != nullptr, "distillation wants a teacher");
+  if (loss.distillation != 0) {
+    Graph logits = *teacher;
+    logits.set_output(logits_of(logits));
+    teacher_ = std::make_unique<Executor<float>>(without_dead_nodes(logits));
+  }
   std::vector<ValueId> wanted;
   for (ParameterGroup& group : groups) {
     groups_.push_back(std::make_unique<ParameterGroup>(std::move(group)));
@@ -67,9 +80,11 @@ Trainer::Trainer(const Graph& network, const LossOptions& loss, std::vector<Para
 }
 
 double Trainer::step(const LabelledBatch& batch, const Rates& rates) {
-  const std::array<View<const float>, 2> inputs{batch.images, batch.labels};
+  std::vector<View<const float>> inputs{batch.images};
+  if (loss_.labels) inputs.push_back(batch.labels);
+  if (teacher_) inputs.push_back(teacher_->forward(batch.images));
   executor_.set_step(static_cast<std::uint64_t>(step_));
-  const double loss = executor_.forward(inputs).data[0];
+  const double loss = executor_.forward(inputs, observer_ != nullptr ? observer_->tap(step_) : Tap<float>{}).data[0];
   if (!std::isfinite(loss)) fail_not_finite(fmt::format("the loss is {}", loss), rates);
   const float one = 1;
   executor_.backward({&one, {1, 1, 1, 1}});
@@ -79,8 +94,13 @@ double Trainer::step(const LabelledBatch& batch, const Rates& rates) {
   // The formula of torch.nn.utils.clip_grad_norm_.
   const bool clip = rates.gradient_clip > 0 && gradient_norm_ > rates.gradient_clip;
   update(rates, clip ? rates.gradient_clip / (gradient_norm_ + 1e-6) : 1.0);
+  if (observer_ != nullptr) observer_->after_update(executor_, step_);
   ++step_;
   return loss;
+}
+
+void Trainer::start_epoch(int epoch) {
+  if (observer_ != nullptr) observer_->start_epoch(executor_, epoch);
 }
 
 double Trainer::squared_norm() {
@@ -148,6 +168,9 @@ Graph Trainer::network() const {
     const std::span<const float> from = executor_.parameter(id).span();
     std::copy(from.begin(), from.end(), network.tensor(id).span().begin());
   }
+  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+    network.set_attributes(static_cast<int>(i), executor_.graph().nodes()[i].op);
+  }
   return network;
 }
 
@@ -158,6 +181,7 @@ TrainerState Trainer::state() const {
       state.tensors.emplace(fmt::format("{}.{}", network_.name(slot.id), slot.rule->state_names[s]), slot.state[s]);
     }
   }
+  if (observer_ != nullptr) state.observer = observer_->state();
   return state;
 }
 
@@ -175,6 +199,13 @@ void Trainer::restore(const Graph& network, const TrainerState& state) {
     const auto it = state.tensors.find(name);
     return it == state.tensors.end() ? nullptr : &it->second;
   };
+  for (const Node& node : network_.nodes()) {
+    ValueId out{};
+    const Node* other = network.find(node.name, out) ? network.producer(out) : nullptr;
+    if (other == nullptr || other->op.index() != node.op.index()) {
+      offenders.push_back(fmt::format("{} is missing or another op, wanted {}", node.name, op_name(node.op)));
+    }
+  }
   for (const ValueId id : network_.parameters()) {
     ValueId other{};
     const bool found = network.find(network_.name(id), other) && network.is_parameter(other);
@@ -203,6 +234,12 @@ void Trainer::restore(const Graph& network, const TrainerState& state) {
       slot.state[s] = *tensor_in_state(fmt::format("{}.{}", network_.name(slot.id), slot.rule->state_names[s]));
     }
   }
+  for (const Node& node : network.nodes()) {
+    ValueId out{};
+    require(network_.find(node.name, out), "restore: the network has no node '" + node.name + "'");
+    executor_.set_attributes(network_.value(out).node, node.op);
+  }
+  if (observer_ != nullptr) observer_->restore(state.observer);
   step_ = state.step;
 }
 

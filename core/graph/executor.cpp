@@ -265,6 +265,13 @@ void Executor<T>::set_parameter(ValueId id, std::span<const T> elements) {
 }
 
 template <class T>
+void Executor<T>::set_attributes(int node, const Op& op) {
+  require(impl_->training(), "set_attributes needs Mode::training");
+  impl_->graph.set_attributes(node, op);
+  impl_->fixed.touch();
+}
+
+template <class T>
 const Graph& Executor<T>::graph() const {
   return impl_->graph;
 }

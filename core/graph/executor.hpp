@@ -51,6 +51,9 @@ class Executor {
   /// A writable view; whatever was derived from parameters (packed weights, folded constants) is renewed afterwards.
   View<T> update_parameter(ValueId id);
 
+  /// Training: other attributes for a node from the next forward call on, such as the grid of a FakeQuant.
+  void set_attributes(int node, const Op& op);
+
   const Graph& graph() const;
   /// The graph with the executor's current parameters (running statistics included).
   Graph graph_with_parameters() const;

@@ -57,6 +57,16 @@ ValueId Graph::output() const {
   return output_;
 }
 
+void Graph::set_attributes(int node, const Op& op) {
+  Node& changed = nodes_.at(static_cast<std::size_t>(node));
+  require(op.index() == changed.op.index(), "set_attributes: '" + changed.name + "' would become another op");
+  std::vector<Shape> shapes;
+  for (const ValueId in : changed.in) shapes.push_back(shape(in));
+  const Shape result = std::visit([&](const auto& o) { return o.infer(shapes); }, op);
+  require(result == shape(changed.out), "set_attributes: '" + changed.name + "' would change its shape");
+  changed.op = op;
+}
+
 std::vector<ValueId> Graph::parameters() const {
   std::vector<ValueId> ids;
   for (std::size_t i = 0; i < values_.size(); ++i) {

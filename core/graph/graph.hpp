@@ -47,6 +47,8 @@ class Graph {
   /// @throws DataError naming the node and the shapes if the op's contract is violated; ContractError for a name twice
   ValueId add(std::string name, Op op, std::vector<ValueId> in);
   void set_output(ValueId id);
+  /// Other attributes for a node: the same kind of op, and a result of the same shape.
+  void set_attributes(int node, const Op& op);
 
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<Value>& values() const { return values_; }

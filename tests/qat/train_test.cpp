@@ -31,6 +31,7 @@ double first_weight(const Graph& network) {
 void expect_same_run(const TrainCheckpoint& a, const TrainCheckpoint& b) {
   for (const ValueId id : a.network.parameters()) EXPECT_EQ(a.network.tensor(id), b.network.tensor(id));
   EXPECT_EQ(a.trainer.step, b.trainer.step);
+  EXPECT_EQ(a.row_loss, b.row_loss);
   EXPECT_EQ(a.trainer.tensors, b.trainer.tensors);
   EXPECT_EQ(a.settings, b.settings);
   ASSERT_EQ(a.metrics.size(), b.metrics.size());
@@ -41,17 +42,20 @@ void expect_same_run(const TrainCheckpoint& a, const TrainCheckpoint& b) {
   }
 }
 
-TEST(Train, ContinuedAtAnyEpochEqualsNeverStopped) {
+TEST(Train, ContinuedAnywhereEqualsNeverStopped) {
   StripeSource source(100);
   std::vector<TrainCheckpoint> checkpoints;
   const TrainCallbacks callbacks{.validate = first_weight,
                                  .on_checkpoint = [&](const TrainCheckpoint& at) { checkpoints.push_back(at); }};
-  const TrainCheckpoint whole = train(tiny_network(1, 0.2), source, kOptions, callbacks);
-  ASSERT_EQ(checkpoints.size(), 4u);
-  for (const std::size_t stop : {0u, 2u, 3u}) {
+  TrainOptions options = kOptions;
+  options.checkpoint_steps = 2;
+  const TrainCheckpoint whole = train(tiny_network(1, 0.2), source, options, callbacks);
+  ASSERT_EQ(checkpoints.size(), 13u);  // at the start, after 2, 4 and 6 steps of every epoch
+  for (const std::size_t stop : {0u, 2u, 3u, 6u, 11u, 12u}) {
     SCOPED_TRACE(stop);
     const TrainCheckpoint from = checkpoints[stop];
-    expect_same_run(train(tiny_network(9, 0.2), source, kOptions, {.validate = first_weight}, &from), whole);
+    EXPECT_EQ(from.trainer.step, static_cast<std::int64_t>(2 * stop));
+    expect_same_run(train(tiny_network(9, 0.2), source, options, {.validate = first_weight}, &from), whole);
   }
 }
 
@@ -146,6 +150,35 @@ TEST(Train, SenselessOptionsAreAllNamed) {
   options.schedule.name = "cosinus";
   StripeSource enough(100);
   EXPECT_THROW(train(tiny_network(), enough, options), UsageError);
+}
+
+TEST(Train, AJumpOfTheLossIsDivergence) {
+  StripeSource source(100);
+  TrainOptions options = kOptions;
+  options.gradient_clip = 0;
+  options.loss_jump = 2;
+  options.log_steps = 1;
+  options.schedule.learning_rate = 30;
+  int checkpoints = 0;
+  try {
+    train(tiny_network(), source, options, {.on_checkpoint = [&](const TrainCheckpoint&) { ++checkpoints; }});
+    FAIL() << "a rate of 30 did not diverge";
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("the loss jumped to"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(checkpoints, 1);  // that of the start
+}
+
+TEST(Train, DistillationNeedsNoLabels) {
+  StripeSource source(100);
+  TrainOptions options = kOptions;
+  options.loss = {.labels = false, .distillation = 1, .temperature = 2};
+  const Graph teacher = train(tiny_network(), source, kOptions).network;
+  const TrainCheckpoint pupil = train(tiny_network(5), source, options, {}, nullptr, {.teacher = &teacher});
+  EXPECT_LT(pupil.metrics.back().loss, 0.5 * pupil.metrics.front().loss);
+  EXPECT_GT(pupil.metrics.back().loss, 0);
+  options.loss.distillation = 0;
+  EXPECT_THROW(train(tiny_network(), source, options), UsageError);
 }
 
 TEST(Train, DivergenceSaysInWhichEpoch) {

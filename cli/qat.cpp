@@ -1,0 +1,129 @@
+// qat: one quantization-aware training, kept as a quantized checkpoint, with the run's state to continue from.
+#include <chrono>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "cli/program.hpp"
+#include "cli/qat_run.hpp"
+#include "cli/session.hpp"
+#include "cli/table_run.hpp"
+#include "core/base/error.hpp"
+#include "core/io/checkpoint.hpp"
+#include "core/report/predictions_file.hpp"
+
+namespace binade {
+namespace {
+
+struct QatCommand {
+  NetworkFlags network;
+  DataFlags data;
+  OutputFlags output;
+  QatFlags qat;
+  PtqOptions ptq;  ///< only what was set counts, through the flags
+  int bits = 8, weight_bits = 0, activation_bits = 0;
+  int batch = 32;
+  bool resume = false;
+};
+
+void bind(CommandLine& flags, QatCommand& command) {
+  bind(flags, command.network);
+  bind_evaluation(flags, command.data);
+  bind_calibration(flags, command.data);
+  flags.section("Method");
+  flags.add("bits", command.bits, "of weights and activations, 2 to 16");
+  flags.add("weight-bits", command.weight_bits, "of weights", {.when_unset = "as --bits"});
+  flags.add("activation-bits", command.activation_bits, "of activations", {.when_unset = "as --bits"});
+  flags.add("preset", command.qat.preset, "settings to start from", {.choices = names_of(qat_presets())});
+  flags.add("batch", command.batch, "images per step of an evaluation");
+  bind(flags, command.qat);
+  bind(flags, command.ptq);
+  bind(flags, command.output);
+  flags.add("resume", command.resume, "continue the run in --out, to the same bits as if it had never stopped");
+}
+
+/// Calibration images; where no folder is given, training images.
+std::unique_ptr<LoadedImages> read_calibration(const QatCommand& command, const Flags& flags, const Model& model,
+                                               LoadedImages& evaluation, std::vector<std::string>& notes) {
+  DataFlags data = command.data;
+  if (data.calibration_data.empty()) data.calibration_data = command.qat.training_data;
+  const Dataset all = open_calibration_data(data, model);
+  auto images = read_images("read calibration images", chosen_calibration(all, data, flags, 0), data, model);
+  refuse_shared_images("calibration", images->dataset(), images->hashes(), data, evaluation, notes);
+  return images;
+}
+
+/// The quantized network to start from: of an earlier part of this run, or made now and kept.
+Graph starting_graph(const QatCommand& command, const Method& method, const Flags& flags, const OutputFolder& out,
+                     const Model& model, LoadedImages& evaluation, std::vector<std::string>& notes) {
+  const std::filesystem::path file = out.file("start.h5");
+  if (command.resume && std::filesystem::exists(file)) return load_checkpoint(file).model.graph;
+  const auto images = read_calibration(command, flags, model, evaluation, notes);
+  double seconds = 0;
+  const PtqOptions options = start_options(method, command.qat, flags, command.data.seed);
+  Model start = model;
+  start.graph = quantize_with_progress("start", model.graph, *images, options, seconds).quantized;
+  save_checkpoint(start, file);
+  return start.graph;
+}
+
+}  // namespace
+
+int run_qat(const std::vector<std::string>& arguments) {
+  QatCommand command;
+  CommandLine flags("qat");
+  bind(flags, command);
+  if (!flags.read(arguments)) return kDone;
+  check_positive("batch", command.batch);
+  const auto width = [&](int own) { return own == 0 ? command.bits : own; };
+  const Method method =
+      parse_method(fmt::format("qat-w{}a{}", width(command.weight_bits), width(command.activation_bits)));
+  const OutputFolder out(command.output, command.resume);
+  if (!out) throw UsageError("--out is missing: wanted is the folder for the quantized network");
+  const QatOptions options = qat_options(method, command.qat, flags, command.data.seed);
+
+  Model model = open_network(command.network);
+  AccuracyReport report;
+  const Dataset dataset = open_evaluation_data(command.data, model);
+  const auto evaluation = read_images("read evaluation images", dataset, command.data, model);
+  note_bad_images("evaluation", *evaluation, report.notes);
+  const auto training = read_training_images(command.qat, command.data, model, *evaluation, report.notes);
+  const Graph start = starting_graph(command, method, flags, out, model, *evaluation, report.notes);
+  const auto begin = std::chrono::steady_clock::now();
+  const QatResult result = run_qat_job({.name = method.name,
+                                        .model = model,
+                                        .start = start,
+                                        .training = *training,
+                                        .validation = options.train.validate_epochs > 0 ? evaluation.get() : nullptr,
+                                        .options = options,
+                                        .checkpoint = out.file("training.h5")},
+                                       command.resume);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+
+  const Predictions reference = evaluate_graph("float", model.graph, *evaluation, command.batch);
+  const std::vector<Predictions> columns{reference, evaluate_graph("start", start, *evaluation, command.batch),
+                                         evaluate_graph(method.name, result.quantized, *evaluation, command.batch)};
+  for (const Predictions& column : columns) {
+    report.rows.push_back(accuracy_row(column, column.method == "float" ? nullptr : &reference));
+  }
+  for (std::size_t i : {1u, 2u}) {
+    report.rows[i].weight_bits = method.weight_bits;
+    report.rows[i].activation_bits = method.activation_bits;
+  }
+  report.rows[2].quantize_seconds = seconds;
+  report.details[method.name] = details_of(result);
+  report.notes.insert(report.notes.begin(), fmt::format("n = {} images of '{}', trained on {} others.",
+                                                        evaluation->count(), command.data.data, training->count()));
+  report.notes.insert(report.notes.end(), result.warnings.begin(), result.warnings.end());
+  describe_run(report, flags, command.network, model, *evaluation);
+  out.write_report(report);
+  write_predictions(out.file("predictions.h5"), columns);
+  out.write("config.cfg", flags.config_text());
+  model.graph = result.quantized;
+  model.notes["quantization"] = method.name;
+  save_checkpoint(model, out.file("network.h5"), flags.config_text());
+  fmt::print("{}", render(report, format_of(command.output.format)));
+  return kDone;
+}
+
+}  // namespace binade

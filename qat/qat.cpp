@@ -1,0 +1,98 @@
+// Presets, and a training run with its quantizers watched.
+#include "qat/qat.hpp"
+
+#include <array>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+
+namespace binade {
+namespace {
+
+/// Few steps with small rates, taught by the float network: what helps when images are few and the start is good.
+QatOptions best(int, int) {
+  QatOptions options;
+  options.train = {.epochs = 4,
+                   .batch = 32,
+                   .schedule = {.name = "cosine", .learning_rate = 1e-5, .warmup_epochs = 0.25},
+                   .gradient_clip = 0,
+                   .validate_epochs = 0,
+                   .log_steps = 10,
+                   .checkpoint_steps = 10,
+                   .loss_jump = 4};
+  options.train.update.optimizer.name = "adam";
+  options.train.update.threshold_optimizer.name = "adam";
+  options.train.update.weight_decay = 0;
+  options.train.loss = {.labels = false, .distillation = 1, .temperature = 1};
+  options.graph.quantizer = "tqt";
+  return options;
+}
+
+QatOptions ti(int, int) {
+  QatOptions options;
+  options.train = {.epochs = 10,
+                   .batch = 64,
+                   .schedule = {.name = "cosine", .learning_rate = 1e-5, .warmup_epochs = 0},
+                   .validate_epochs = 0,
+                   .log_steps = 10,
+                   .loss_jump = 4};
+  options.train.update.weight_decay = 1e-4;
+  options.graph.quantizer = "pact-ema";
+  return options;
+}
+
+constexpr std::array kPresets{
+    QatPreset{"best", "learned thresholds, taught by the float network, from the best start", "best", best},
+    QatPreset{"ti-qat", "TI's recipe: running ranges, SGD at 1e-5, labels", "tidl", ti},
+};
+
+}  // namespace
+
+std::span<const QatPreset> qat_presets() {
+  return kPresets;
+}
+
+std::map<std::string, std::string> settings(const QatOptions& options) {
+  const auto text = [](double value) { return fmt::format("{}", value); };
+  const WatchOptions& watch = options.watch;
+  return {{"quantizer", options.graph.quantizer},
+          {"clipped", fmt::format("{}", options.graph.clipped)},
+          {"threshold_learning_rate", text(options.threshold_learning_rate)},
+          {"sample_steps", fmt::format("{}", watch.sample_steps)},
+          {"hold_flips", fmt::format("{}", watch.hold_flips)},
+          {"hold_margin", text(watch.hold_margin)},
+          {"freeze_above", text(watch.oscillation.freeze_above)},
+          {"release_below", text(watch.oscillation.release_below)}};
+}
+
+QatResult quantization_aware_train(const Graph& start, const Graph& reference, TrainingSource& source,
+                                   const QatOptions& options, const QatCallbacks& callbacks,
+                                   const TrainCheckpoint* resume) {
+  const Graph network = resume != nullptr ? resume->network : training_graph(start, options.graph);
+  TrainOptions train_options = options.train;
+  if (train_options.schedule.learning_rate > 0) {
+    train_options.update.threshold_learning_rate_factor =
+        options.threshold_learning_rate / train_options.schedule.learning_rate;
+  }
+  WatchOptions watch_options = options.watch;
+  watch_options.seed = options.train.seed;
+  watch_options.running_ranges = options.graph.quantizer == "pact-ema";
+  watch_options.range_freeze_epoch = options.train.epochs / 2 + 1;
+  QuantizerWatch watch(network, watch_options);
+  TrainCallbacks inner{.on_step = callbacks.on_step, .validate = {}, .on_checkpoint = {}};
+  if (callbacks.validate) {
+    inner.validate = [&](const Graph& training) { return callbacks.validate(frozen_graph(training)); };
+  }
+  if (callbacks.on_checkpoint) {
+    inner.on_checkpoint = [&](const TrainCheckpoint& at) { callbacks.on_checkpoint(at, watch.rows()); };
+  }
+  TrainCheckpoint end = train(network, source, train_options, inner, resume,
+                              {.teacher = &reference, .observer = &watch, .settings = settings(options)});
+  return {.quantized = frozen_graph(end.network),
+          .checkpoint = std::move(end),
+          .telemetry = watch.rows(),
+          .warnings = watch.warnings()};
+}
+
+}  // namespace binade

@@ -1,0 +1,58 @@
+// Quantization-aware training: a quantized graph is trained against labels, the float network, or both.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "qat/quantizer_watch.hpp"
+#include "qat/train.hpp"
+#include "qat/training_graph.hpp"
+
+namespace binade {
+
+struct QatOptions {
+  TrainOptions train;
+  TrainingGraphOptions graph;
+  WatchOptions watch;
+  /// Of what quantizers learn, at the peak of the schedule: log2 units for tqt.
+  double threshold_learning_rate = 0.01;
+};
+
+struct QatPreset {
+  std::string_view name, summary;
+  std::string_view start;  ///< the preset of post-training quantization that it starts from
+  QatOptions (*make)(int weight_bits, int activation_bits);
+};
+
+/// `best`, and `ti-qat`: TI's recipe [ti-semantics 2.5, 2.6].
+std::span<const QatPreset> qat_presets();
+
+/// What decides the bits of a run beyond the options of train().
+std::map<std::string, std::string> settings(const QatOptions& options);
+
+struct QatResult {
+  Graph quantized;  ///< frozen: FakeQuant nodes (lsq: still Lsq)
+  TrainCheckpoint checkpoint;
+  std::vector<TelemetryRow> telemetry;
+  std::vector<std::string> warnings;
+};
+
+struct QatCallbacks {
+  std::function<void(const TrainProgress&)> on_step;
+  std::function<double(const Graph& quantized)> validate;  ///< top-1 in percent
+  /// The record so far comes with it.
+  std::function<void(const TrainCheckpoint&, std::span<const TelemetryRow>)> on_checkpoint;
+};
+
+/// Trains from `start`, a quantized graph such as post-training quantization makes; `reference` is the float network to
+/// learn from. With `resume` it goes on from there, to the same bits as if it had never stopped.
+/// @throws UsageError as train()
+QatResult quantization_aware_train(const Graph& start, const Graph& reference, TrainingSource& source,
+                                   const QatOptions& options, const QatCallbacks& callbacks = {},
+                                   const TrainCheckpoint* resume = nullptr);
+
+}  // namespace binade

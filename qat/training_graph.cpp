@@ -1,0 +1,172 @@
+// Quantizers in and out of training.
+#include "qat/training_graph.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "core/base/names.hpp"
+#include "core/passes/layers.hpp"
+#include "core/passes/quantizers.hpp"
+
+namespace binade {
+namespace {
+
+constexpr std::array kKinds{
+    QuantizerKind{"tqt", "learned log2 thresholds, of weights too (Jain et al. 2019)"},
+    QuantizerKind{"pact", "learned clips of activations with an L2 regulariser (Choi et al. 2018)"},
+    QuantizerKind{"pact-ema", "TI's PACT2: running percentile ranges, rounded up to a power of two"},
+    QuantizerKind{"lsq", "learned steps of any size, no fixed point (Esser et al. 2020): for comparison"},
+    QuantizerKind{"fixed", "grids stay as they are, weights alone are trained"},
+};
+
+QuantizerRole role_of(const Graph& graph, const Node& quantizer) {
+  for (const int reader : graph.consumers(quantizer.out)) {
+    const Node& node = graph.nodes()[static_cast<std::size_t>(reader)];
+    if (has_bias(node) && node.in[kBias] == quantizer.out) return QuantizerRole::bias;
+  }
+  return graph.is_parameter(quantizer.in[0]) ? QuantizerRole::weights : QuantizerRole::activation;
+}
+
+/// log2 of the end of the range, [-2^k, 2^k) or [0, 2^k).
+int exponent_of(QuantSpec spec) {
+  return spec.bits - (spec.is_signed ? 1 : 0) - spec.frac;
+}
+
+ValueId scalar_parameter(Graph& graph, const std::string& name, double value) {
+  return graph.parameter(graph.unique_name(name), Tensor<float>(channel_shape(1), static_cast<float>(value)));
+}
+
+void emit_tqt(Rewriter& to, const Node& node, const FakeQuant& fake) {
+  const ValueId x = to(node.in[0]);
+  const ValueId threshold = scalar_parameter(to.target(), node.name + ".threshold", exponent_of(fake.spec) - 0.5);
+  const Tqt op{.bits = fake.spec.bits, .is_signed = fake.spec.is_signed, .rounding = fake.rounding};
+  to.replace(node.out, to.target().add(node.name, op, {x, threshold}));
+}
+
+void emit_pact(Rewriter& to, const Node& node, const FakeQuant& fake, bool clipped) {
+  const ValueId x = to(node.in[0]);
+  // Just inside the range: an alpha of 2^k would need but one nudge to double the step.
+  const double alpha = std::ldexp(0.75, exponent_of(fake.spec));
+  const ValueId clip = scalar_parameter(to.target(), node.name + ".alpha", alpha);
+  const Pact op{
+      .bits = fake.spec.bits, .is_signed = fake.spec.is_signed, .rounding = fake.rounding, .clipped = clipped};
+  to.replace(node.out, to.target().add(node.name, op, {x, clip}));
+}
+
+void emit_lsq(Rewriter& to, const Node& node, const FakeQuant& fake) {
+  const ValueId x = to(node.in[0]);
+  const ValueId step = scalar_parameter(to.target(), node.name + ".step", fake.spec.step());
+  const double elements = static_cast<double>(to.target().shape(x).count());
+  const Lsq op{.bits = fake.spec.bits,
+               .is_signed = fake.spec.is_signed,
+               .rounding = fake.rounding,
+               .gradient_scale = 1 / std::sqrt(elements * static_cast<double>(fake.spec.max_code()))};
+  to.replace(node.out, to.target().add(node.name, op, {x, step}));
+}
+
+/// The quantizer whose grid a value lies on: its node, or -1.
+int quantizer_of(const Graph& graph, ValueId id) {
+  const Node* node = graph.producer(id);
+  while (node != nullptr && keeps_grid(*node)) node = graph.producer(node->in[0]);
+  return node != nullptr && is_quantizer(node->op) ? graph.value(node->out).node : -1;
+}
+
+/// The grid of the quantizer at `node`, with what it learned. @pre not Lsq
+QuantSpec spec_at(const Graph& graph, int node) {
+  const Node& quantizer = graph.nodes()[static_cast<std::size_t>(node)];
+  const double learned = quantizer.in.size() > 1 ? static_cast<double>(graph.tensor(quantizer.in[1])[0]) : 0.0;
+  const std::optional<QuantSpec> spec = quantizer_spec(quantizer.op, learned);
+  require(spec.has_value(), "'" + quantizer.name + "' has no fixed-point grid");
+  return *spec;
+}
+
+double max_abs(std::span<const float> elements) {
+  double largest = 0;
+  for (const float x : elements) largest = std::max(largest, std::abs(static_cast<double>(x)));
+  return largest;
+}
+
+}  // namespace
+
+std::span<const QuantizerKind> quantizer_kinds() {
+  return kKinds;
+}
+
+bool is_quantizer(const Op& op) {
+  return std::holds_alternative<FakeQuant>(op) || std::holds_alternative<Pact>(op) || std::holds_alternative<Tqt>(op) ||
+         std::holds_alternative<Lsq>(op);
+}
+
+std::optional<QuantSpec> quantizer_spec(const Op& op, double learned) {
+  if (const auto* fake = std::get_if<FakeQuant>(&op)) return fake->spec;
+  if (const auto* pact = std::get_if<Pact>(&op)) return pact->spec(learned);
+  if (const auto* tqt = std::get_if<Tqt>(&op)) return tqt->spec(learned);
+  return std::nullopt;
+}
+
+Graph training_graph(const Graph& quantized, const TrainingGraphOptions& options) {
+  const std::string kind(find_by_name<QuantizerKind>("quantizer", options.quantizer, kKinds).name);
+  return rewrite(quantized, [&](Rewriter& to, const Node& node) {
+    const auto* fake = std::get_if<FakeQuant>(&node.op);
+    if (fake == nullptr) return static_cast<void>(to.copy(node));
+    const QuantizerRole role = role_of(quantized, node);
+    if (role == QuantizerRole::bias && kind == "lsq") return to.replace(node.out, to(node.in[0]));
+    if (role != QuantizerRole::bias) {
+      if (kind == "tqt") return emit_tqt(to, node, *fake);
+      if (kind == "lsq") return emit_lsq(to, node, *fake);
+      if (kind == "pact" && role == QuantizerRole::activation) return emit_pact(to, node, *fake, options.clipped);
+    }
+    FakeQuant plain = *fake;
+    plain.clipped = options.clipped;
+    to.replace(node.out, to.target().add(node.name, plain, {to(node.in[0])}));
+  });
+}
+
+Graph frozen_graph(const Graph& training) {
+  Graph frozen = rewrite(training, [&](Rewriter& to, const Node& node) {
+    if (std::holds_alternative<Lsq>(node.op) || !is_quantizer(node.op)) return static_cast<void>(to.copy(node));
+    const Rounding rounding = std::visit(
+        [](const auto& op) {
+          if constexpr (requires { op.rounding; }) return op.rounding;
+          return Rounding::half_up;
+        },
+        node.op);
+    const FakeQuant fake{.spec = spec_at(training, training.value(node.out).node), .rounding = rounding};
+    to.replace(node.out, to.target().add(node.name, fake, {to(node.in[0])}));
+  });
+  for (const BiasSite& site : bias_sites(frozen)) {
+    FakeQuant fake = std::get<FakeQuant>(frozen.nodes()[static_cast<std::size_t>(site.node)].op);
+    fake.spec = bias_spec(spec_at(frozen, site.input), spec_at(frozen, site.weights),
+                          max_abs(frozen.tensor(site.bias).span()), fake.spec.bits);
+    frozen.set_attributes(site.node, fake);
+  }
+  return frozen;
+}
+
+std::vector<QuantizerSite> quantizer_sites(const Graph& graph) {
+  std::vector<QuantizerSite> sites;
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const Node& node = graph.nodes()[i];
+    if (!is_quantizer(node.op)) continue;
+    sites.push_back({static_cast<int>(i), role_of(graph, node), node.in[0],
+                     node.in.size() > 1 ? std::optional(node.in[1]) : std::nullopt});
+  }
+  return sites;
+}
+
+std::vector<BiasSite> bias_sites(const Graph& graph) {
+  std::vector<BiasSite> sites;
+  for (const Node& node : graph.nodes()) {
+    if (!has_bias(node)) continue;
+    const Node* quantizer = graph.producer(node.in[kBias]);
+    if (quantizer == nullptr || !std::holds_alternative<FakeQuant>(quantizer->op)) continue;
+    const int input = quantizer_of(graph, node.in[kInput]), weights = quantizer_of(graph, node.in[kWeights]);
+    if (input >= 0 && weights >= 0 && graph.is_parameter(quantizer->in[0])) {
+      sites.push_back({graph.value(quantizer->out).node, quantizer->in[0], input, weights});
+    }
+  }
+  return sites;
+}
+
+}  // namespace binade

@@ -1,0 +1,86 @@
+// Quantizers in and out of training: nothing changes by going there, and what was learned comes back.
+#include "qat/training_graph.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/base/error.hpp"
+#include "core/graph/executor.hpp"
+#include "tests/qat/small_quantized.hpp"
+
+namespace binade {
+namespace {
+
+std::vector<float> output(const Graph& graph, const Tensor<float>& images) {
+  Executor<float> executor(graph);
+  const View<const float> view = executor.forward(images.view());
+  return {view.data, view.data + view.count()};
+}
+
+template <class O>
+int count(const Graph& graph) {
+  int found = 0;
+  for (const Node& node : graph.nodes()) found += std::holds_alternative<O>(node.op) ? 1 : 0;
+  return found;
+}
+
+TEST(TrainingGraph, GoingThereChangesNoOutput) {
+  const Graph quantized = small_quantized(tiny_network(), 8, 8);
+  const Tensor<float> images = stripe_images(8, 5);
+  const std::vector<float> wanted = output(quantized, images);
+  for (const QuantizerKind& kind : quantizer_kinds()) {
+    SCOPED_TRACE(kind.name);
+    const Graph training = training_graph(quantized, {.quantizer = std::string(kind.name)});
+    const std::vector<float> found = output(training, images);
+    if (kind.name == "lsq") {  // its biases are float
+      for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], wanted[i], 1e-5);
+      EXPECT_EQ(count<FakeQuant>(training), 0);
+      EXPECT_EQ(count<Lsq>(frozen_graph(training)), count<Lsq>(training));
+    } else {
+      EXPECT_EQ(found, wanted);
+      const Graph frozen = frozen_graph(training);
+      ASSERT_EQ(frozen.nodes().size(), quantized.nodes().size());
+      for (std::size_t i = 0; i < frozen.nodes().size(); ++i) {
+        EXPECT_EQ(frozen.nodes()[i].name, quantized.nodes()[i].name);
+        EXPECT_EQ(frozen.nodes()[i].op, quantized.nodes()[i].op) << frozen.nodes()[i].name;
+      }
+    }
+  }
+  EXPECT_EQ(count<Tqt>(training_graph(quantized, {.quantizer = "tqt"})), 13);  // 8 activations, 5 weights
+  EXPECT_EQ(count<Pact>(training_graph(quantized, {.quantizer = "pact"})), 8);
+  EXPECT_THROW(training_graph(quantized, {.quantizer = "tqd"}), UsageError);
+}
+
+TEST(TrainingGraph, WhatWasLearnedIsFrozenAndBiasesFollow) {
+  const Graph quantized = small_quantized(tiny_network(), 8, 8);
+  Graph training = training_graph(quantized, {.quantizer = "tqt"});
+  for (const QuantizerSite& site : quantizer_sites(training)) {
+    if (site.learned) training.tensor(*site.learned)[0] += 1;
+  }
+  const Graph frozen = frozen_graph(training);
+  const SpecMap before = quantizer_specs(quantized), after = quantizer_specs(frozen);
+  ASSERT_EQ(before.size(), after.size());
+  for (const auto& [name, spec] : before) EXPECT_EQ(after.at(name).frac, spec.frac - 1) << name;
+  // Biases as if the grids had been there from the beginning.
+  const Graph wanted = with_specs(quantized, after, {});
+  for (const BiasSite& site : bias_sites(frozen)) {
+    const Node& node = frozen.nodes()[static_cast<std::size_t>(site.node)];
+    ValueId twin{};
+    ASSERT_TRUE(wanted.find(node.name, twin));
+    EXPECT_EQ(wanted.producer(twin)->op, node.op) << node.name;
+  }
+  EXPECT_EQ(bias_sites(frozen).size(), 5U);
+  const Tensor<float> images = stripe_images(8, 5);
+  EXPECT_EQ(output(frozen, images), output(wanted, images));
+}
+
+TEST(TrainingGraph, EveryQuantizerHasItsRole) {
+  const Graph quantized = small_quantized(tiny_network(), 4, 8);
+  int roles[3] = {};
+  for (const QuantizerSite& site : quantizer_sites(quantized)) ++roles[static_cast<int>(site.role)];
+  EXPECT_EQ(roles[static_cast<int>(QuantizerRole::activation)], 8);
+  EXPECT_EQ(roles[static_cast<int>(QuantizerRole::weights)], 5);
+  EXPECT_EQ(roles[static_cast<int>(QuantizerRole::bias)], 5);
+}
+
+}  // namespace
+}  // namespace binade
