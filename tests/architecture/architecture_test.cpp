@@ -190,6 +190,26 @@ TEST(Architecture, kernels_of_one_instruction_set_include_no_inline_library_code
   EXPECT_GT(kernels, 0);
 }
 
+// The compiler checks the same of what runs (integer_without_floats in tests/CMakeLists.txt); constants it folds.
+TEST(Architecture, the_integer_reference_names_no_float_and_stands_alone) {
+  int checked = 0;
+  for (const auto& file : files_of("core/integer")) {
+    if (!file.ends_with(".cpp") || fs::path(file).parent_path() != "core/integer") continue;
+    ++checked;
+    for (const auto& include : includes_of(file)) {
+      EXPECT_FALSE(include.target == "cmath" || include.target == "math.h") << place(include);
+      for (const char* other : {"core/integer/engine", "core/integer/simd", "core/integer/lower"})
+        EXPECT_FALSE(include.target.starts_with(other)) << place(include);
+    }
+    for (const auto& line : lines_of(fs::path(BINADE_SOURCE_DIR) / file)) {
+      const std::string code = line.substr(0, line.find("//"));
+      for (const char* word : {"float", "double"})
+        EXPECT_EQ(code.find(word), std::string::npos) << file << " has a " << word << ": " << line;
+    }
+  }
+  EXPECT_GE(checked, 12);
+}
+
 TEST(Architecture, a_file_begins_with_a_sentence) {
   auto files = all_files();
   for (const char* folder : {"tests", "bench"}) {
