@@ -46,6 +46,7 @@ int run_ptq(const std::vector<std::string>& arguments);
 int run_qat(const std::vector<std::string>& arguments);
 int run_evaluate(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);
+int run_selftest(const std::vector<std::string>& arguments);
 int run_report(const std::vector<std::string>& arguments);
 
 }  // namespace binade

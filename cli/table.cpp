@@ -20,6 +20,8 @@ int run_table(const std::vector<std::string>& arguments) {
   flags.add("preset", table.preset, "settings of the rows that are not -simple", {.choices = names_of(ptq_presets())});
   flags.add("batch", table.batch, "images per step of an evaluation; results do not depend on it");
   bind(flags, table.ptq);
+  bind(flags, table.qat);
+  flags.add("qat.preset", table.qat.preset, "settings of the qat rows", {.choices = names_of(qat_presets())});
   bind(flags, table.output);
   if (!flags.read(arguments)) return kDone;
 

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/qat_run.hpp"
 #include "cli/session.hpp"
 #include "core/base/error.hpp"
 #include "core/base/progress.hpp"
@@ -24,12 +25,18 @@ class TableRun {
 
  private:
   bool wants_calibration() const {
-    return std::any_of(methods_.begin(), methods_.end(), [](const Method& m) { return m.kind == Method::Kind::ptq; });
+    return std::any_of(methods_.begin(), methods_.end(),
+                       [](const Method& m) { return m.kind != Method::Kind::reference; });
+  }
+  bool wants_training() const {
+    return std::any_of(methods_.begin(), methods_.end(), [](const Method& m) { return m.kind == Method::Kind::qat; });
   }
   void open_images();
   AccuracyRow quantized_row(const Method& method);
   /// Quantizes on calibration set `set` and evaluates; seconds of the quantization go to `seconds`.
   Predictions quantize_and_evaluate(const Method& method, std::size_t set, double& seconds);
+  /// Post-training quantization, then training; seconds of both.
+  Graph quantize_and_train(const std::string& name, const Method& method, std::size_t set, double& seconds);
   void describe();
 
   const TableFlags& table_;
@@ -38,6 +45,7 @@ class TableRun {
   Model model_;
   std::unique_ptr<LoadedImages> evaluation_;
   std::vector<std::unique_ptr<LoadedImages>> calibration_;  ///< one per calibration set
+  std::unique_ptr<TrainingLoader> training_;
   std::optional<Predictions> reference_;
   TableResult result_;
 };
@@ -47,7 +55,9 @@ void TableRun::open_images() {
   const Dataset evaluation = open_evaluation_data(data, model_);
   std::vector<Dataset> sets;
   if (wants_calibration()) {
-    const Dataset all = open_calibration_data(data, model_);
+    DataFlags calibration = data;
+    if (calibration.calibration_data.empty()) calibration.calibration_data = table_.qat.training_data;
+    const Dataset all = open_calibration_data(calibration, model_);
     for (int k = 0; k < table_.calibration_sets; ++k) sets.push_back(chosen_calibration(all, data, flags_, k));
   }
   auto& notes = result_.report.notes;
@@ -61,15 +71,38 @@ void TableRun::open_images() {
   for (const auto& images : calibration_) {
     refuse_shared_images("calibration", images->dataset(), images->hashes(), data, *evaluation_, notes);
   }
+  if (wants_training()) training_ = read_training_images(table_.qat, data, model_, *evaluation_, notes);
+}
+
+Graph TableRun::quantize_and_train(const std::string& name, const Method& method, std::size_t set, double& seconds) {
+  const auto begin = std::chrono::steady_clock::now();
+  const PtqOptions start = start_options(method, table_.qat, flags_, table_.data.seed);
+  const PtqResult quantized = quantize_with_progress(name + " start", model_.graph, *calibration_[set], start, seconds);
+  QatResult result = run_qat_job({.name = name,
+                                  .model = model_,
+                                  .start = quantized.quantized,
+                                  .training = *training_,
+                                  .options = qat_options(method, table_.qat, flags_, table_.data.seed)},
+                                 false);
+  seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  result_.report.details[name] = details_of(result);
+  for (const std::string& warning : result.warnings) result_.report.notes.push_back(name + ": " + warning);
+  return std::move(result.quantized);
 }
 
 Predictions TableRun::quantize_and_evaluate(const Method& method, std::size_t set, double& seconds) {
   const std::string name = set == 0 ? method.name : fmt::format("{}.set{}", method.name, set + 1);
-  const PtqOptions options = ptq_options(method, table_.preset, flags_, table_.data.seed);
-  PtqResult quantized = quantize_with_progress(name, model_.graph, *calibration_[set], options, seconds);
-  result_.report.details[name] = std::move(quantized.report);
-  Predictions predictions = evaluate_graph(name, quantized.quantized, *evaluation_, table_.batch);
-  result_.networks.insert_or_assign(name, std::move(quantized.quantized));
+  Graph network;
+  if (method.kind == Method::Kind::qat) {
+    network = quantize_and_train(name, method, set, seconds);
+  } else {
+    const PtqOptions options = ptq_options(method, table_.preset, flags_, table_.data.seed);
+    PtqResult quantized = quantize_with_progress(name, model_.graph, *calibration_[set], options, seconds);
+    result_.report.details[name] = std::move(quantized.report);
+    network = std::move(quantized.quantized);
+  }
+  Predictions predictions = evaluate_graph(name, network, *evaluation_, table_.batch);
+  result_.networks.insert_or_assign(name, std::move(network));
   return predictions;
 }
 
@@ -100,6 +133,7 @@ void TableRun::describe() {
   report.notes.insert(report.notes.end(), found.begin(), found.end());
   std::string images = fmt::format("n = {} images of '{}'", evaluation_->count(), table_.data.data);
   if (!calibration_.empty()) images += fmt::format(", calibrated on {} other images", calibration_.front()->count());
+  if (training_) images += fmt::format(", trained on {}", training_->count());
   report.notes.insert(report.notes.begin(), images + ".");
   describe_run(report, flags_, table_.network, model_, *evaluation_, calibration_);
 }

@@ -22,6 +22,7 @@ struct TableFlags {
   int calibration_sets = 1;
   int batch = 32;
   PtqOptions ptq;  ///< only what was set counts, through the flags
+  QatFlags qat;    ///< of the qat rows
 };
 
 struct TableResult {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cli/qat_run.hpp"
 #include "cli/table_run.hpp"
 #include "core/base/error.hpp"
 
@@ -19,10 +20,13 @@ TEST(Methods, NamesMeanWidths) {
   EXPECT_EQ(mixed.activation_bits, 8);
   EXPECT_FALSE(mixed.simple);
   EXPECT_EQ(parse_method("ptq16").activation_bits, 16);
+  EXPECT_EQ(parse_method("qat8").kind, Method::Kind::qat);
+  EXPECT_EQ(parse_method("qat-w4a8").weight_bits, 4);
 }
 
 TEST(Methods, OthersAreMistakes) {
-  for (const char* name : {"ptq", "ptq1", "ptq17", "ptq-w4", "ptq-w4a99", "ptq8simple", "int8", "", "float8"}) {
+  for (const char* name : {"ptq", "ptq1", "ptq17", "ptq-w4", "ptq-w4a99", "ptq8simple", "int8", "", "float8", "qat",
+                           "qat8-simple", "qat-w4"}) {
     EXPECT_THROW(parse_method(name), UsageError) << name;
   }
   try {
@@ -32,6 +36,23 @@ TEST(Methods, OthersAreMistakes) {
   }
   EXPECT_THROW(parse_methods({"ptq8", "ptq8"}), UsageError);
   EXPECT_THROW(parse_methods({}), UsageError);
+}
+
+TEST(Methods, QatStartsWhereItsPresetSays) {
+  QatFlags qat;
+  Flags flags;
+  bind(flags, qat);
+  flags.add("qat.preset", qat.preset, "");
+  flags.parse({"--qat.epochs", "3", "--qat.quantizer", "pact"});
+  const QatOptions options = qat_options(parse_method("qat8"), qat, flags, 7);
+  EXPECT_EQ(options.train.epochs, 3);
+  EXPECT_EQ(options.graph.quantizer, "pact");
+  EXPECT_EQ(options.train.seed, 7U);
+  EXPECT_EQ(options.train.update.optimizer.name, "adam");  // as `best` says
+  EXPECT_EQ(start_options(parse_method("qat8"), qat, flags, 0).passes, ptq_preset("best", 8, 8).passes);
+  qat.preset = "ti-qat";
+  EXPECT_EQ(start_options(parse_method("qat8"), qat, flags, 0).passes, ptq_preset("tidl", 8, 8).passes);
+  EXPECT_EQ(qat_options(parse_method("qat8"), qat, flags, 0).train.update.optimizer.name, "sgd");
 }
 
 TEST(Methods, FlagsLieOverThePresetButNotOverSimple) {
