@@ -1,11 +1,14 @@
 // evaluate: the accuracy of one network as it is stored.
-#include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
+#include "cli/integer.hpp"
 #include "cli/program.hpp"
 #include "cli/session.hpp"
+#include "cli/target.hpp"
 #include "core/base/error.hpp"
+#include "core/passes/apply_target.hpp"
 #include "core/passes/quantizers.hpp"
 #include "core/report/accuracy.hpp"
 #include "core/report/predictions_file.hpp"
@@ -13,15 +16,9 @@
 namespace binade {
 namespace {
 
-bool has_quantizers(const Graph& graph) {
-  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
-                     [](const Node& node) { return std::holds_alternative<FakeQuant>(node.op); });
-}
-
-/// The graph that an engine runs.
-Graph graph_for(const Model& model, std::string& engine) {
-  const bool quantized = has_quantizers(model.graph);
-  if (engine.empty()) engine = quantized ? "fakequant" : "float";
+/// The graph that an engine of floats runs.
+Graph graph_for(const Model& model, const std::string& engine, const std::string& target) {
+  const bool quantized = is_quantized(model.graph);
   if (engine == "float") return quantized ? without_quantizers(model.graph) : model.graph;
   if (!quantized) {
     throw UsageError(
@@ -29,7 +26,7 @@ Graph graph_for(const Model& model, std::string& engine) {
                     "or use --engine float",
                     model.name));
   }
-  return model.graph;
+  return apply_target(model.graph, open_target(target));
 }
 
 }  // namespace
@@ -38,25 +35,31 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   NetworkFlags network;
   DataFlags data;
   OutputFlags output;
-  std::string engine;
+  std::string engine, target = "tidl";
   int batch = 32;
   CommandLine flags("evaluate");
   bind(flags, network);
   bind_evaluation(flags, data);
   flags.section("Evaluation");
-  flags.add("engine", engine, "float: in float, quantizers left out; fakequant: with its quantizers",
-            {.choices = {"float", "fakequant"}, .when_unset = "as the network is stored"});
+  flags.add("engine", engine,
+            "float: in float, quantizers left out; fakequant: with its quantizers, in float; integer: in integers",
+            {.choices = {"float", "fakequant", "integer"}, .when_unset = "as the network is stored"});
   flags.add("batch", batch, "images per step; results do not depend on it");
+  bind_target(flags, target);
   bind(flags, output);
   if (!flags.read(arguments)) return kDone;
   check_positive("batch", batch);
 
   const OutputFolder out(output);
   const Model model = open_network(network);
-  const Graph graph = graph_for(model, engine);
+  if (engine.empty()) engine = is_quantized(model.graph) ? "fakequant" : "float";
+  std::optional<TargetNetwork> integer;
+  if (engine == "integer") integer = for_target(model, open_target(target));
+  const Graph graph = integer ? integer->graph : graph_for(model, engine, target);
   const Dataset dataset = open_evaluation_data(data, model);
   const auto images = read_images("read images", dataset, data, model);
-  const Predictions predictions = evaluate_graph(engine, graph, *images, batch);
+  const Predictions predictions = integer ? evaluate_program(engine, integer->lowered.program, *images, batch)
+                                          : evaluate_graph(engine, graph, *images, batch);
 
   AccuracyReport report;
   report.rows = {accuracy_row(predictions, nullptr)};
@@ -64,6 +67,7 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   note_bad_images("evaluation", *images, report.notes);
   for (const std::string& alarm : alarms(report.rows, predictions.classes)) report.notes.push_back(alarm);
   describe_run(report, flags, network, model, *images);
+  if (integer) report.details["program"] = describe_program(integer->lowered);
   out.write_report(report);
   if (out) write_predictions(out.file("predictions.h5"), {predictions});
   fmt::print("{}", render(report, format_of(output.format)));

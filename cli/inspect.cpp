@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include "cli/bind.hpp"
+#include "cli/integer.hpp"
 #include "cli/program.hpp"
 #include "cli/session.hpp"
+#include "cli/target.hpp"
 #include "core/graph/count.hpp"
 #include "core/models/models.hpp"
 #include "core/report/table.hpp"
@@ -73,6 +75,15 @@ Table layer_table(const Json& model) {
                   model["name"].get<std::string>(), model["layers"].get<int>(), millions(model["parameters"]),
                   millions(model["macs"]), millions(model["macs_total"]), model["bytes_32bit"].get<double>() / 1e6,
                   model["bytes_16bit"].get<double>() / 1e6, model["bytes_8bit"].get<double>() / 1e6));
+  if (model.contains("program")) {
+    const Json& program = model["program"];
+    table.notes.push_back(fmt::format(
+        "As integers for target '{}': {} instructions, {} bytes of weights, {} bytes for tensors (the fast "
+        "engine here: {} and {}); program {}.",
+        program["target"].get<std::string>(), program["instructions"].dump(), program["weight_bytes"].dump(),
+        program["arena_bytes"].dump(), program["engine_weight_bytes"].dump(), program["engine_arena_bytes"].dump(),
+        program["program"].get<std::string>().substr(0, 16)));
+  }
   table.notes.push_back("Preprocessing: " + model["preprocessing"].get<std::string>());
   for (const auto& [key, value] : model["notes"].items()) table.notes.push_back(key + ": " + value.get<std::string>());
   return table;
@@ -89,9 +100,10 @@ Json inspect_zoo() {
   return zoo;
 }
 
-Json inspect_model(const NetworkFlags& network) {
+Json inspect_model(const NetworkFlags& network, const std::string& target) {
   const Model model = open_network(network);
   Json json = summary_of(model.name, model.graph);
+  if (is_quantized(model.graph)) json["program"] = describe_program(for_target(model, open_target(target)).lowered);
   json["preprocessing"] = to_string(model.preprocessing);
   json["classes"] = model.classes;
   json["notes"] = model.notes;
@@ -103,15 +115,16 @@ Json inspect_model(const NetworkFlags& network) {
 
 int run_inspect(const std::vector<std::string>& arguments) {
   NetworkFlags network;
-  std::string format = "text";
+  std::string format = "text", target = "tidl";
   CommandLine flags("inspect");
   bind(flags, network);
+  bind_target(flags, target);
   flags.section("Output");
   flags.add("format", format, "of what is printed", {.choices = names_of(formats())});
   if (!flags.read(arguments)) return kDone;
 
   const bool zoo = network.model == "all";
-  const Json json = zoo ? inspect_zoo() : inspect_model(network);
+  const Json json = zoo ? inspect_zoo() : inspect_model(network, target);
   const Format chosen = format_of(format);
   fmt::print("{}",
              chosen == Format::json ? json.dump(2) + "\n" : render(zoo ? zoo_table(json) : layer_table(json), chosen));

@@ -1,4 +1,4 @@
-// The grammar of method names: KIND BITS or KIND-wBITSaBITS; of PTQ also with -simple behind.
+// The grammar of method names: KIND BITS or KIND-wBITSaBITS; of PTQ and its integer form also with -simple behind.
 #include "cli/methods.hpp"
 
 #include <array>
@@ -11,28 +11,37 @@
 
 namespace binade {
 
+namespace {
+
+Method::Kind kind_named(const std::string& word) {
+  if (word == "qat") return Method::Kind::qat;
+  return word == "ptq" ? Method::Kind::ptq : Method::Kind::integer;
+}
+
+}  // namespace
+
 const char* const kMethodHelp =
-    "rows, separated by commas: float, ptq8-simple (min-max, no correction), ptq8, ptq16, qat8, ptq-w4a8, qat-w4a4 and "
-    "other widths from 2 to 16";
+    "rows, separated by commas: float, ptq8-simple (min-max, no correction), ptq8, ptq16, qat8, integer8 (the ptq8 "
+    "row, "
+    "by the integer engine), integer16, ptq-w4a8, qat-w4a4 and other widths from 2 to 16";
 
 Method parse_method(const std::string& name) {
   if (name == "float") return {.name = name};
-  static const std::regex kGrammar("(?:ptq|qat)(?:([0-9]{1,2})|-w([0-9]{1,2})a([0-9]{1,2}))(-simple)?");
+  static const std::regex kGrammar("(ptq|qat|integer)(?:([0-9]{1,2})|-w([0-9]{1,2})a([0-9]{1,2}))(-simple)?");
   std::smatch match;
-  const bool is_qat = name.starts_with("qat");
-  if (!std::regex_match(name, match, kGrammar) || (is_qat && match[4].matched)) {
-    constexpr std::array<std::string_view, 7> kKnown{"float", "ptq8-simple", "ptq8",    "ptq16",
-                                                     "qat8",  "ptq-w4a8",    "qat-w4a4"};
+  if (!std::regex_match(name, match, kGrammar) || (match[1].str() == "qat" && match[5].matched)) {
+    constexpr std::array<std::string_view, 9> kKnown{"float",    "ptq8-simple", "ptq8",     "ptq16",   "qat8",
+                                                     "integer8", "integer16",   "ptq-w4a8", "qat-w4a4"};
     throw UsageError(unknown_name("method", name, kKnown));
   }
   const auto bits = [&](std::size_t group) {
-    return std::stoi(match[group].matched ? match[group].str() : match[1].str());
+    return std::stoi(match[group].matched ? match[group].str() : match[2].str());
   };
   const Method method{.name = name,
-                      .kind = is_qat ? Method::Kind::qat : Method::Kind::ptq,
-                      .weight_bits = bits(2),
-                      .activation_bits = bits(3),
-                      .simple = match[4].matched};
+                      .kind = kind_named(match[1].str()),
+                      .weight_bits = bits(3),
+                      .activation_bits = bits(4),
+                      .simple = match[5].matched};
   for (const int width : {method.weight_bits, method.activation_bits}) {
     if (width < 2 || width > 16) {
       throw UsageError(fmt::format("method '{}': {} bits; weights and activations have 2 to 16", name, width));

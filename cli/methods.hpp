@@ -1,4 +1,4 @@
-// Names of methods, the rows of the accuracy table: "float", "ptq8-simple", "ptq16", "ptq-w4a8", "qat8".
+// Names of methods, the rows of the accuracy table: "float", "ptq8-simple", "ptq16", "ptq-w4a8", "qat8", "integer8".
 #pragma once
 
 #include <string>
@@ -7,7 +7,12 @@
 namespace binade {
 
 struct Method {
-  enum class Kind { reference, ptq, qat };
+  enum class Kind {
+    reference,
+    ptq,
+    qat,
+    integer,  ///< the network of the ptq row of the same widths, run by the integer engine
+  };
 
   std::string name;
   Kind kind = Kind::reference;

@@ -16,12 +16,13 @@
 namespace binade {
 namespace {
 
-constexpr std::array<Command, 8> kCommands{{
+constexpr std::array<Command, 9> kCommands{{
     {"table", "the accuracy table: one row per method, compared image by image", run_table},
     {"train", "trains a network in float", run_train},
     {"ptq", "post-training quantization: a quantized checkpoint and its report", run_ptq},
     {"qat", "quantization-aware training: a quantized checkpoint and its report", run_qat},
     {"evaluate", "accuracy of a network as it is stored", run_evaluate},
+    {"verify", "the integer engine against the quantized graph, code by code", run_verify},
     {"inspect", "layers, shapes, parameters, MACs and sizes of a network, or of the whole zoo", run_inspect},
     {"selftest", "checks promises on this machine", run_selftest},
     {"report", "compares columns of kept predictions, also of different runs", run_report},

@@ -44,6 +44,7 @@ int run_table(const std::vector<std::string>& arguments);
 int run_train(const std::vector<std::string>& arguments);
 int run_ptq(const std::vector<std::string>& arguments);
 int run_qat(const std::vector<std::string>& arguments);
+int run_verify(const std::vector<std::string>& arguments);
 int run_evaluate(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);
 int run_selftest(const std::vector<std::string>& arguments);

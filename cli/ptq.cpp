@@ -4,8 +4,10 @@
 #include "cli/program.hpp"
 #include "cli/session.hpp"
 #include "cli/table_run.hpp"
+#include "cli/target.hpp"
 #include "core/base/error.hpp"
 #include "core/io/checkpoint.hpp"
+#include "core/passes/apply_target.hpp"
 #include "core/report/predictions_file.hpp"
 
 namespace binade {
@@ -28,7 +30,7 @@ nlohmann::ordered_json quantize_only(const TableFlags& table, const Method& meth
   double seconds = 0;
   PtqResult result = quantize_with_progress(method.name, model.graph, *images,
                                             ptq_options(method, table.preset, flags, table.data.seed), seconds);
-  model.graph = std::move(result.quantized);
+  model.graph = apply_target(result.quantized, open_target(table.target));
   return {{"method", method.name}, {"quantize_seconds", seconds}, {"details", std::move(result.report)}};
 }
 
@@ -48,6 +50,7 @@ int run_ptq(const std::vector<std::string>& arguments) {
   flags.add("preset", table.preset, "settings to start from", {.choices = names_of(ptq_presets())});
   flags.add("batch", table.batch, "images per step of an evaluation");
   bind(flags, table.ptq);
+  bind_target(flags, table.target);
   bind(flags, table.output);
   if (!flags.read(arguments)) return kDone;
   check_positive("batch", table.batch);
@@ -69,6 +72,7 @@ int run_ptq(const std::vector<std::string>& arguments) {
     fmt::print("{}", render(result.report, format_of(table.output.format)));
   }
   model.notes["quantization"] = method.name;
+  model.notes["target"] = table.target;
   save_checkpoint(model, out.file("network.h5"), flags.config_text());
   out.write("config.cfg", flags.config_text());
   return kDone;

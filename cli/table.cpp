@@ -4,6 +4,7 @@
 #include "cli/program.hpp"
 #include "cli/session.hpp"
 #include "cli/table_run.hpp"
+#include "cli/target.hpp"
 #include "core/report/predictions_file.hpp"
 
 namespace binade {
@@ -22,6 +23,7 @@ int run_table(const std::vector<std::string>& arguments) {
   bind(flags, table.ptq);
   bind(flags, table.qat);
   flags.add("qat.preset", table.qat.preset, "settings of the qat rows", {.choices = names_of(qat_presets())});
+  bind_target(flags, table.target);
   bind(flags, table.output);
   if (!flags.read(arguments)) return kDone;
 

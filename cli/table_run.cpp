@@ -3,14 +3,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <optional>
+#include <tuple>
 
 #include <fmt/format.h>
 
+#include "cli/integer.hpp"
 #include "cli/qat_run.hpp"
 #include "cli/session.hpp"
+#include "cli/target.hpp"
 #include "core/base/error.hpp"
 #include "core/base/progress.hpp"
+#include "core/passes/apply_target.hpp"
 
 namespace binade {
 namespace {
@@ -19,7 +24,11 @@ namespace {
 class TableRun {
  public:
   TableRun(const TableFlags& table, const std::vector<Method>& methods, const Flags& flags)
-      : table_(table), methods_(methods), flags_(flags), model_(open_network(table.network)) {}
+      : table_(table),
+        methods_(methods),
+        flags_(flags),
+        model_(open_network(table.network)),
+        target_(open_target(table.target)) {}
 
   TableResult run();
 
@@ -31,18 +40,30 @@ class TableRun {
   bool wants_training() const {
     return std::any_of(methods_.begin(), methods_.end(), [](const Method& m) { return m.kind == Method::Kind::qat; });
   }
+  struct Quantized {
+    Graph graph;
+    double seconds = 0;
+  };
+  static std::string column_name(const Method& method, std::size_t set) {
+    return set == 0 ? method.name : fmt::format("{}.set{}", method.name, set + 1);
+  }
   void open_images();
   AccuracyRow quantized_row(const Method& method);
   /// Quantizes on calibration set `set` and evaluates; seconds of the quantization go to `seconds`.
   Predictions quantize_and_evaluate(const Method& method, std::size_t set, double& seconds);
   /// Post-training quantization, then training; seconds of both.
   Graph quantize_and_train(const std::string& name, const Method& method, std::size_t set, double& seconds);
+  /// The network that a method has on a calibration set, for the target. Rows of the same network share it.
+  const Graph& quantized(const Method& method, std::size_t set, double& seconds);
   void describe();
 
   const TableFlags& table_;
   const std::vector<Method>& methods_;
   const Flags& flags_;
   Model model_;
+  TargetProfile target_;
+  /// By what the network depends on: kind, widths, simplicity and calibration set.
+  std::map<std::tuple<Method::Kind, int, int, bool, std::size_t>, Quantized> quantized_;
   std::unique_ptr<LoadedImages> evaluation_;
   std::vector<std::unique_ptr<LoadedImages>> calibration_;  ///< one per calibration set
   std::unique_ptr<TrainingLoader> training_;
@@ -90,20 +111,35 @@ Graph TableRun::quantize_and_train(const std::string& name, const Method& method
   return std::move(result.quantized);
 }
 
-Predictions TableRun::quantize_and_evaluate(const Method& method, std::size_t set, double& seconds) {
-  const std::string name = set == 0 ? method.name : fmt::format("{}.set{}", method.name, set + 1);
-  Graph network;
-  if (method.kind == Method::Kind::qat) {
-    network = quantize_and_train(name, method, set, seconds);
-  } else {
-    const PtqOptions options = ptq_options(method, table_.preset, flags_, table_.data.seed);
-    PtqResult quantized = quantize_with_progress(name, model_.graph, *calibration_[set], options, seconds);
-    result_.report.details[name] = std::move(quantized.report);
-    network = std::move(quantized.quantized);
+const Graph& TableRun::quantized(const Method& method, std::size_t set, double& seconds) {
+  const std::string name = column_name(method, set);
+  Method source = method;
+  if (method.kind == Method::Kind::integer) source.kind = Method::Kind::ptq;
+  const auto key = std::tuple{source.kind, source.weight_bits, source.activation_bits, source.simple, set};
+  if (const auto known = quantized_.find(key); known != quantized_.end()) {
+    seconds = known->second.seconds;
+    return known->second.graph;
   }
-  Predictions predictions = evaluate_graph(name, network, *evaluation_, table_.batch);
-  result_.networks.insert_or_assign(name, std::move(network));
-  return predictions;
+  Graph graph;
+  if (source.kind == Method::Kind::qat) {
+    graph = quantize_and_train(name, source, set, seconds);
+  } else {
+    const PtqOptions options = ptq_options(source, table_.preset, flags_, table_.data.seed);
+    PtqResult result = quantize_with_progress(name, model_.graph, *calibration_[set], options, seconds);
+    result_.report.details[name] = std::move(result.report);
+    graph = std::move(result.quantized);
+  }
+  return quantized_.insert_or_assign(key, Quantized{apply_target(graph, target_), seconds}).first->second.graph;
+}
+
+Predictions TableRun::quantize_and_evaluate(const Method& method, std::size_t set, double& seconds) {
+  const std::string name = column_name(method, set);
+  const Graph& graph = quantized(method, set, seconds);
+  result_.networks.insert_or_assign(name, graph);
+  if (method.kind != Method::Kind::integer) return evaluate_graph(name, graph, *evaluation_, table_.batch);
+  const Lowered lowered = lower(graph, target_);
+  result_.report.details[name]["program"] = describe_program(lowered);
+  return evaluate_program(name, lowered.program, *evaluation_, table_.batch);
 }
 
 AccuracyRow TableRun::quantized_row(const Method& method) {

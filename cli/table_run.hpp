@@ -19,6 +19,7 @@ struct TableFlags {
   OutputFlags output;
   std::vector<std::string> methods{"float", "ptq8-simple", "ptq8", "ptq16"};
   std::string preset = "best";
+  std::string target = "tidl";
   int calibration_sets = 1;
   int batch = 32;
   PtqOptions ptq;  ///< only what was set counts, through the flags

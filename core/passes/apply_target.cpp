@@ -69,6 +69,32 @@ void sign_activations(const Graph& graph, SpecMap& specs) {
   }
 }
 
+/// max over output channels of sum |w| * max |x| + |b|, in accumulator codes: never below the bound of the program.
+double largest_accumulator(const Graph& quantized, const Node& node) {
+  const QuantSpec input = *spec_of(quantized, node.in[kInput]), weights = *spec_of(quantized, node.in[kWeights]);
+  const Rounding rounding = std::get<FakeQuant>(grid_of(quantized, node.in[kWeights])->op).rounding;
+  const Tensor<float>& w = quantized.tensor(grid_of(quantized, node.in[kWeights])->in[0]);
+  const double largest = static_cast<double>(std::max(-input.min_code(), input.max_code()));
+  const std::int64_t oc = w.shape().n, per_channel = w.shape().count() / oc;
+  double bound = 0;
+  for (std::int64_t o = 0; o < oc; ++o) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < per_channel; ++i) {
+      sum += std::abs(quantize(static_cast<double>(w[o * per_channel + i]), weights, rounding));
+    }
+    sum *= largest;
+    if (has_bias(node)) {
+      const Node* bias = grid_of(quantized, node.in[kBias]);
+      const float real = quantized.tensor(bias->in[0])[o];
+      const auto& quantizer = std::get<FakeQuant>(bias->op);
+      sum += std::abs(std::ldexp(fake_quantize(static_cast<double>(real), quantizer.spec, quantizer.rounding),
+                                 input.frac + weights.frac));
+    }
+    bound = std::max(bound, sum);
+  }
+  return bound;
+}
+
 /// One round of limits: every grid that must become coarser for a weighted layer does. Returns whether any did.
 bool fit_layers(const Graph& graph, const TargetProfile& target, SpecMap& specs) {
   bool changed = false;
@@ -82,7 +108,7 @@ bool fit_layers(const Graph& graph, const TargetProfile& target, SpecMap& specs)
     int weights_by = std::max(shift - target.max_shift, 0);
     if (target.prove_accumulator) {
       const double room = std::ldexp(1.0, (wide ? target.wide_accumulator_bits : target.accumulator_bits) - 1) - 1;
-      for (double bound = accumulator_bound(graph, node); bound > room; bound /= 2) ++weights_by;
+      for (double bound = largest_accumulator(graph, node); bound > room; bound /= 2) ++weights_by;
     }
     if (weights_by > 0) {
       auto& spec = specs.at(origin(graph, node.in[kWeights]));
@@ -171,31 +197,6 @@ QuantizerOptions quantizer_options(const TargetProfile& target) {
           .averages = target.average_rounding,
           .bias_bits = target.bias_bits,
           .bias_product = target.bias_product};
-}
-
-double accumulator_bound(const Graph& quantized, const Node& node) {
-  const QuantSpec input = *spec_of(quantized, node.in[kInput]), weights = *spec_of(quantized, node.in[kWeights]);
-  const Rounding rounding = std::get<FakeQuant>(grid_of(quantized, node.in[kWeights])->op).rounding;
-  const Tensor<float>& w = quantized.tensor(grid_of(quantized, node.in[kWeights])->in[0]);
-  const double largest = static_cast<double>(std::max(-input.min_code(), input.max_code()));
-  const std::int64_t oc = w.shape().n, per_channel = w.shape().count() / oc;
-  double bound = 0;
-  for (std::int64_t o = 0; o < oc; ++o) {
-    double sum = 0;
-    for (std::int64_t i = 0; i < per_channel; ++i) {
-      sum += std::abs(quantize(static_cast<double>(w[o * per_channel + i]), weights, rounding));
-    }
-    sum *= largest;
-    if (has_bias(node)) {
-      const Node* bias = grid_of(quantized, node.in[kBias]);
-      const float real = quantized.tensor(bias->in[0])[o];
-      const auto& quantizer = std::get<FakeQuant>(bias->op);
-      sum += std::abs(std::ldexp(fake_quantize(static_cast<double>(real), quantizer.spec, quantizer.rounding),
-                                 input.frac + weights.frac));
-    }
-    bound = std::max(bound, sum);
-  }
-  return bound;
 }
 
 Graph apply_target(const Graph& quantized, const TargetProfile& target) {

@@ -16,8 +16,4 @@ QuantizerOptions quantizer_options(const TargetProfile& target);
 /// @throws DataError if limits cannot be met, UsageError for a profile that contradicts itself
 Graph apply_target(const Graph& quantized, const TargetProfile& target);
 
-/// max over output channels of sum |w| * max |x| + |b|, in accumulator codes: weights {oc, kh, kw, ic / groups}.
-/// @pre the node is weighted, and input, weights and bias (if any) lie on grids
-double accumulator_bound(const Graph& quantized, const Node& node);
-
 }  // namespace binade

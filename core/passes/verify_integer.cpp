@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <mutex>
 
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@
 #include "core/base/parallel.hpp"
 #include "core/graph/executor.hpp"
 #include "core/integer/accumulator.hpp"
+#include "core/integer/engine.hpp"
 
 namespace binade {
 namespace {
@@ -63,7 +65,8 @@ std::string Mismatch::to_string() const {
 }
 
 struct IntegerVerifier::Impl {
-  Impl(const Graph& quantized, const Program& lowered) : graph(quantized), program(lowered), executor(quantized) {
+  Impl(const Graph& quantized, const Program& lowered)
+      : graph(quantized), program(lowered), executor(quantized), unfused(lowered, {.keep_all = true}), fused(lowered) {
     std::vector<std::string> missing;
     for (std::size_t i = 0; i < program.tensors.size(); ++i) {
       ValueId id{};
@@ -146,9 +149,47 @@ struct IntegerVerifier::Impl {
     run(program, in, out, arena, {.after = after, .context = &watch});
   }
 
+  /// The engine's codes against the reference's: every tensor unfused, then the result as users run it.
+  void compare_engine(View<const float> images, const std::vector<Trace>& traces) {
+    const auto in_bytes = static_cast<std::size_t>(bytes_of(program.input));
+    const auto out_bytes = static_cast<std::size_t>(bytes_of(program.output));
+    const int n = images.shape.n;
+    std::vector<std::byte> in(in_bytes * static_cast<std::size_t>(n)), out(out_bytes * static_cast<std::size_t>(n));
+    for (int i = 0; i < n; ++i) {
+      quantize_input(program, images.images(i, 1), std::span(in).subspan(in_bytes * static_cast<std::size_t>(i)));
+    }
+    std::mutex mutex;
+    const auto check = [&](int image, const std::string& what, QuantSpec spec, std::span<const std::byte> found,
+                           std::span<const std::byte> wanted) {
+      if (std::equal(found.begin(), found.end(), wanted.begin(), wanted.end())) return;
+      const std::lock_guard lock(mutex);
+      const auto codes = static_cast<std::int64_t>(wanted.size()) / code_bytes(spec);
+      for (std::int64_t i = 0; i < codes; ++i) {
+        const std::int32_t got = load_code(found.data(), i, spec), right = load_code(wanted.data(), i, spec);
+        if (got == right) continue;
+        ++verification.engine_mismatches;
+        if (!verification.engine_first.empty()) continue;
+        verification.engine_first = fmt::format("{}, image {}, element {}: the engine has code {}, the reference {}",
+                                                what, verification.images + image, i, got, right);
+      }
+    };
+    unfused.run(in, out, n, [&](std::size_t tensor, int image, std::span<const std::byte> codes) {
+      const ProgramTensor& t = program.tensors[tensor];
+      check(image, fmt::format("tensor '{}'", t.name), t.region.spec, codes,
+            traces[static_cast<std::size_t>(image)].tensors[tensor]);
+    });
+    fused.run(in, out, n);
+    for (int i = 0; i < n; ++i) {
+      check(i, "the result", program.output.spec,
+            std::span(out).subspan(out_bytes * static_cast<std::size_t>(i), out_bytes),
+            traces[static_cast<std::size_t>(i)].output);
+    }
+  }
+
   const Graph& graph;
   const Program& program;
   Executor<double> executor;
+  Engine unfused, fused;
   std::map<ValueId, std::size_t> by_value;
   Completed completed;
   Verification verification;
@@ -160,10 +201,7 @@ IntegerVerifier::~IntegerVerifier() = default;
 
 void IntegerVerifier::check(View<const float> images) {
   Impl& impl = *impl_;
-  const std::int64_t pixels = images.count() / images.shape.n;
-  const auto image = [&](std::int64_t n) {
-    return View<const float>{images.data + n * pixels, {1, images.shape.h, images.shape.w, images.shape.c}};
-  };
+  const auto image = [&](std::int64_t n) { return images.images(static_cast<int>(n), 1); };
   std::vector<Trace> traces(static_cast<std::size_t>(images.shape.n));
   parallel_for(images.shape.n, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) impl.interpret(image(n), traces[static_cast<std::size_t>(n)]);
@@ -171,12 +209,11 @@ void IntegerVerifier::check(View<const float> images) {
   impl.executor.forward(images, [&](ValueId id, View<const double> value, int first_image) {
     const auto found = impl.by_value.find(id);
     if (found == impl.by_value.end()) return;
-    const std::int64_t each = value.count() / value.shape.n;
     for (int n = 0; n < value.shape.n; ++n) {
-      const Shape shape{1, value.shape.h, value.shape.w, value.shape.c};
-      impl.compare(found->second, {value.data + n * each, shape}, traces[static_cast<std::size_t>(first_image + n)]);
+      impl.compare(found->second, value.images(n, 1), traces[static_cast<std::size_t>(first_image + n)]);
     }
   });
+  impl.compare_engine(images, traces);
   Verification& result = impl.verification;
   for (std::size_t n = 0; n < traces.size(); ++n) {
     Trace& trace = traces[n];

@@ -28,18 +28,22 @@ struct Mismatch {
 
 struct Verification {
   std::int64_t images = 0;
-  std::int64_t tensors = 0;   ///< compared per image
-  std::int64_t elements = 0;  ///< compared over all images
-  std::int64_t mismatches = 0;
+  std::int64_t tensors = 0;     ///< compared per image
+  std::int64_t elements = 0;    ///< compared over all images
+  std::int64_t mismatches = 0;  ///< of the reference interpreter against the graph
   std::optional<Mismatch> first;
-  RunStatistics statistics;  ///< of the reference
+  std::int64_t engine_mismatches = 0;  ///< codes of the fast engine that differ from the reference's
+  std::string engine_first;            ///< where the first of them is
+  RunStatistics statistics;            ///< of the reference
 };
 
-/// Runs the graph in double, where its arithmetic is exact, and the program by the reference interpreter, and compares
+/// Runs the graph in double, where its arithmetic is exact, and the program by the reference interpreter and by
+/// the engine, and compares
 /// every tensor that the program holds.
 class IntegerVerifier {
  public:
   /// @throws DataError if the program holds a tensor that the graph does not
+  /// Both must outlive the verifier.
   IntegerVerifier(const Graph& quantized, const Program& program);
   ~IntegerVerifier();
   /// @shape images {n, h, w, c}

@@ -1,10 +1,14 @@
 // Every config file of the project is read by the command it is for.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <set>
 
 #include <gtest/gtest.h>
 
 #include "cli/program.hpp"
+#include "cli/target.hpp"
+#include "core/base/error.hpp"
 
 namespace binade {
 namespace {
@@ -25,6 +29,37 @@ TEST(Configs, EveryFileParses) {
     ++files;
   }
   EXPECT_GE(files, 2);
+}
+
+TEST(Configs, EveryTargetIsRead) {
+  std::set<std::string> names;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(BINADE_SOURCE_DIR) / "configs/targets")) {
+    const TargetProfile by_path = open_target(entry.path().string());
+    EXPECT_EQ(by_path, open_target(by_path.name)) << entry.path();
+    names.insert(by_path.name);
+  }
+  EXPECT_EQ(names, (std::set<std::string>{"cmsis", "generic", "tidl", "tidl_bias16"}));
+  EXPECT_EQ(open_target("tidl"), TargetProfile{}) << "the file says what the default is";
+}
+
+TEST(Configs, ATargetsTextReadsBack) {
+  const TargetProfile target{.name = "mine",
+                             .join_rounding = Rounding::half_even,
+                             .accumulator_bits = 24,
+                             .min_shift = -3,
+                             .common_concat = true};
+  const auto file = std::filesystem::temp_directory_path() / "mine.cfg";
+  std::ofstream(file) << target_text(target);
+  EXPECT_EQ(open_target(file.string()), target);
+  std::ofstream(file) << "join-rounding = half_odd\nbias-bit = 3\n";
+  try {
+    open_target(file.string());
+    FAIL() << "read";
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("'bias-bit'"), std::string::npos) << error.what();
+  }
+  std::filesystem::remove(file);
 }
 
 }  // namespace

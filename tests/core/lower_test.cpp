@@ -57,6 +57,8 @@ TEST(Lower, RandomNetworksHaveTheCodesOfTheirGraphs) {
         const Verification& result = verifier.result();
         ASSERT_EQ(result.mismatches, 0) << "seed " << seed << ", target " << target.name << "\n"
                                         << (result.first ? result.first->to_string() : "");
+        ASSERT_EQ(result.engine_mismatches, 0)
+            << "seed " << seed << ", target " << target.name << ", " << result.engine_first;
         elements += result.elements;
         for (const Instruction& i : lowered.program.code) seen.insert(operation_name(i.operation));
         for (const LayerBounds& layer : lowered.layers) {

@@ -12,7 +12,7 @@ TEST_F(Smoke, HelpAndVersionAreResults) {
     EXPECT_EQ(outcome.code, 0);
     EXPECT_NE(outcome.out.find("binade"), std::string::npos);
   }
-  for (const char* command : {"table", "train", "ptq", "qat", "selftest", "evaluate", "inspect", "report"}) {
+  for (const char* command : {"table", "train", "ptq", "qat", "verify", "selftest", "evaluate", "inspect", "report"}) {
     const Outcome outcome = run_binade({command, "--help"});
     EXPECT_EQ(outcome.code, 0) << command << outcome.err;
     EXPECT_NE(outcome.out.find("default"), std::string::npos) << command;
@@ -85,6 +85,56 @@ TEST_F(Smoke, PtqKeepsANetworkThatEvaluatesAlike) {
                                    "--dataset", "folder", "--bits", "16", "--out", path("q16")});
   EXPECT_EQ(only.code, 0) << only.err;
   expect_failure(run("evaluate", {"--engine", "fakequant"}), 2, {"no quantizers"});
+}
+
+TEST_F(Smoke, IntegersAreProvenAndEvaluated) {
+  ASSERT_EQ(run("ptq", {"--out", path("q")}).code, 0);
+  const std::string network = path("q/network.h5");
+  const std::vector<std::string> images{"--dataset", "folder", "--data", path("images/val")};
+  const auto with_images = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), images.begin(), images.end());
+    return run_binade(arguments);
+  };
+  for (const char* target : {"tidl", "generic", "cmsis", "tidl_bias16"}) {
+    const Outcome proven = with_images({"verify", "--model", network, "--target", target, "--out", path(target)});
+    ASSERT_EQ(proven.code, 0) << proven.out << proven.err;
+    const std::string last = proven.out.substr(proven.out.rfind('\n', proven.out.size() - 2) + 1);
+    EXPECT_NE(last.find(" tensors, "), std::string::npos) << last;
+    EXPECT_TRUE(last.ends_with(" elements, 0 mismatches\n")) << last;
+  }
+  // A kept program passes; with one weight changed and sealed again it would not be this network's.
+  EXPECT_EQ(with_images({"verify", "--model", network, "--program", path("tidl/program.h5")}).code, 0);
+  const Outcome other = with_images({"verify", "--model", network, "--program", path("generic/program.h5")});
+  EXPECT_EQ(other.code, 1) << other.out;
+  EXPECT_NE(other.out.find("Program against graph: tensor '"), std::string::npos) << other.out;
+
+  const auto accuracy = [&](const char* engine) {
+    const Outcome outcome = with_images({"evaluate", "--model", network, "--engine", engine, "--format", "json"});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out)["rows"][0]["top1"].get<double>();
+  };
+  EXPECT_EQ(accuracy("integer"), accuracy("fakequant"));
+  const Outcome inspected = run_binade({"inspect", "--model", network, "--format", "json"});
+  const auto program = nlohmann::json::parse(inspected.out)["program"];
+  EXPECT_GT(program["arena_bytes"], 0);
+  EXPECT_GT(program["weight_bytes"], 0);
+
+  expect_failure(with_images({"verify", "--model", path("net.onnx")}), 2, {"no quantizers", "binade ptq"});
+  expect_failure(with_images({"verify", "--model", network, "--target", "cmsi"}), 2, {"did you mean 'cmsis'"});
+  expect_failure(with_images({"verify", "--model", network, "--program", path("net.onnx")}), 3, {"net.onnx"});
+}
+
+TEST_F(Smoke, IntegerRowsEqualTheirPtqRows) {
+  const Outcome outcome =
+      run("table", {"--methods", "float,ptq8,integer8,ptq-w16a8,integer-w16a8", "--format", "json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto rows = nlohmann::json::parse(outcome.out)["rows"];
+  ASSERT_EQ(rows.size(), 5U);
+  for (const std::size_t i : {1U, 3U}) {
+    EXPECT_EQ(rows[i]["top1"], rows[i + 1]["top1"]);
+    EXPECT_EQ(rows[i]["agreement"], rows[i + 1]["agreement"]);
+    EXPECT_EQ(rows[i]["weight_bits"], rows[i + 1]["weight_bits"]);
+  }
 }
 
 TEST_F(Smoke, TrainLearnsAndContinues) {

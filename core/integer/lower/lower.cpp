@@ -114,19 +114,20 @@ Lowered lower(const Graph& quantized, const TargetProfile& target) {
   return Walk(graph, target).run();
 }
 
-void quantize_input(const Program& program, View<const float> image, std::span<std::byte> codes) {
+void quantize_input(const Program& program, View<const float> images, std::span<std::byte> codes) {
   const Region& input = program.input;
-  require(image.shape == input.shape, "quantize_input: the image has another shape than the program's input");
-  require(static_cast<std::int64_t>(codes.size()) >= bytes_of(input), "quantize_input: not enough room for the codes");
-  for (std::int64_t i = 0; i < image.count(); ++i) {
+  require(images.shape.with_batch(1) == input.shape, "quantize_input: images have another shape than the input");
+  require(std::ssize(codes) >= bytes_of(input) * images.shape.n, "quantize_input: not enough room for the codes");
+  for (std::int64_t i = 0; i < images.count(); ++i) {
     store_code(codes.data(), i, input.spec,
-               quantize(static_cast<double>(image.data[i]), input.spec, program.input_rounding));
+               quantize(static_cast<double>(images.data[i]), input.spec, program.input_rounding));
   }
 }
 
 void dequantize_output(const Program& program, std::span<const std::byte> codes, View<float> out) {
   const Region& output = program.output;
-  require(out.shape == output.shape, "dequantize_output: the view has another shape than the program's output");
+  require(out.shape.with_batch(1) == output.shape, "dequantize_output: the view has another shape than the output");
+  require(std::ssize(codes) >= bytes_of(output) * out.shape.n, "dequantize_output: not enough codes");
   for (std::int64_t i = 0; i < out.count(); ++i) {
     out.data[i] = static_cast<float>(dequantize(load_code(codes.data(), i, output.spec), output.spec));
   }

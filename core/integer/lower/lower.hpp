@@ -36,10 +36,10 @@ struct Lowered {
 /// @throws DataError listing every node that cannot be lowered, and why
 Lowered lower(const Graph& quantized, const TargetProfile& target);
 
-/// The codes of an image at the program's door. @shape image {1, h, w, c} as the program's input
-void quantize_input(const Program& program, View<const float> image, std::span<std::byte> codes);
+/// The codes of images at the program's door. @shape images {n, h, w, c} as the program's input
+void quantize_input(const Program& program, View<const float> images, std::span<std::byte> codes);
 
-/// The reals of the program's result. @shape out as the program's output
+/// The reals of the program's results. @shape out {n, ...} as the program's output
 void dequantize_output(const Program& program, std::span<const std::byte> codes, View<float> out);
 
 }  // namespace binade

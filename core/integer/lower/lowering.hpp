@@ -46,6 +46,7 @@ class Lowering {
   };
   Quantized quantized_parameter(ValueId id) const;
 
+  std::span<const std::byte> constants() const { return program_.constants; }
   /// Appends constants, aligned, and returns their offset.
   std::uint32_t constants_bytes(std::span<const std::byte> bytes);
   std::uint32_t constants_int32(std::span<const std::int32_t> values);

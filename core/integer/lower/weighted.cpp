@@ -1,7 +1,5 @@
 // Convolutions, transposed convolutions and fully connected layers, with their bounds.
-#include <algorithm>
 #include <bit>
-#include <cstdlib>
 
 #include <fmt/format.h>
 
@@ -25,20 +23,6 @@ void set_geometry(ConvInstr& conv, const ConvTranspose2d& op) {
   conv.transposed = true;
 }
 void set_geometry(ConvInstr&, const Linear&) {}
-
-/// max over outputs of sum |w| * max |x| + |b|.
-std::int64_t bound_of(std::span<const std::int32_t> weights, std::span<const std::int32_t> bias, int bias_shift,
-                      QuantSpec input) {
-  const std::int64_t largest = std::max(-input.min_code(), input.max_code());
-  const std::size_t per_channel = weights.size() / bias.size();
-  std::int64_t bound = 0;
-  for (std::size_t o = 0; o < bias.size(); ++o) {
-    std::int64_t sum = 0;
-    for (std::size_t i = 0; i < per_channel; ++i) sum += std::abs(std::int64_t{weights[o * per_channel + i]});
-    bound = std::max(bound, sum * largest + (std::abs(std::int64_t{bias[o]}) << bias_shift));
-  }
-  return bound;
-}
 
 LayerBounds bounds_of(const ConvInstr& conv) {
   LayerBounds bounds{.acc_bound = conv.acc_bound, .shift = conv.requant.shift - conv.requant.slope_frac};
@@ -84,9 +68,9 @@ bool lower_weighted(Lowering& to, const Node& node, const Chain& chain) {
     saturated = reals.saturated;
   }
   conv.bias = to.constants_int32(bias);
-  conv.acc_bound = bound_of(weights.codes, bias, conv.bias_shift, conv.in.spec);
   conv.requant = to.requant(chain, acc_frac);
   conv.out = to.tensor(to.graph().name(chain.result), to.graph().shape(chain.result), chain.spec);
+  conv.acc_bound = accumulator_bound(conv, to.constants());
 
   LayerBounds bounds = bounds_of(conv);
   bounds.name = node.name;

@@ -1,0 +1,122 @@
+// Reads target profiles with the same reader as every other config file.
+#include "cli/target.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/base/names.hpp"
+
+namespace binade {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::string_view, 3> kRoundings{"half_up", "half_away", "half_even"};
+
+/// A profile as words and numbers that flags can bind.
+struct Words {
+  TargetProfile profile;
+  std::array<std::string, 5> roundings;
+
+  explicit Words(const TargetProfile& target) : profile(target) {
+    for (std::size_t i = 0; i < roundings.size(); ++i) {
+      roundings[i] = kRoundings[static_cast<std::size_t>(place(i))];
+    }
+  }
+  Rounding& place(std::size_t i) {
+    const std::array<Rounding*, 5> places{&profile.weight_rounding, &profile.bias_rounding,
+                                          &profile.activation_rounding, &profile.join_rounding,
+                                          &profile.average_rounding};
+    return *places[i];
+  }
+  TargetProfile result() {
+    for (std::size_t i = 0; i < roundings.size(); ++i) {
+      const auto found = std::find(kRoundings.begin(), kRoundings.end(), roundings[i]);
+      place(i) = static_cast<Rounding>(found - kRoundings.begin());
+    }
+    return profile;
+  }
+};
+
+void bind(Flags& flags, Words& words) {
+  const KeyOptions choices{.choices = {kRoundings.begin(), kRoundings.end()}};
+  TargetProfile& p = words.profile;
+  flags.section("Target");
+  flags.add("weight-rounding", words.roundings[0], "of weights", choices);
+  flags.add("bias-rounding", words.roundings[1], "of biases", choices);
+  flags.add("activation-rounding", words.roundings[2], "after convolutions, tables, resizes; of the input", choices);
+  flags.add("join-rounding", words.roundings[3], "after additions, products, concatenations", choices);
+  flags.add("average-rounding", words.roundings[4], "of averages", choices);
+  flags.add("narrow-weights", p.narrow_weights, "weights without the lowest code");
+  flags.add("unsigned-activations", p.unsigned_activations, "unsigned grids where nothing is negative");
+  flags.add("accumulator-bits", p.accumulator_bits, "of signed accumulators");
+  flags.add("wide-accumulator-bits", p.wide_accumulator_bits, "the same for networks with a tensor above 8 bits");
+  flags.add("prove-accumulator", p.prove_accumulator, "coarser weights until no accumulator can overflow");
+  flags.add("bias-bits", p.bias_bits, "of biases");
+  flags.add("bias-product", p.bias_product, "biases as products of two factors, as TI's of 16 bits");
+  flags.add("max-shift", p.max_shift, "largest shift to the right of a weighted layer");
+  flags.add("min-shift", p.min_shift, "smallest; negative is to the left");
+  flags.add("requantize-before-add", p.requantize_before_add, "operands on the grid of the sum, then added");
+  flags.add("common-concat", p.common_concat, "operands of a concatenation are made on its grid");
+}
+
+std::vector<fs::path> folders() {
+  std::error_code error;
+  std::vector<fs::path> found{fs::path("configs") / "targets"};
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (!error) found.push_back(self.parent_path().parent_path() / "configs" / "targets");
+  found.emplace_back(fs::path(BINADE_CONFIGS) / "targets");
+  return found;
+}
+
+fs::path find_file(const std::string& name) {
+  if (name.ends_with(".cfg")) return name;
+  std::set<std::string> known{"tidl"};
+  for (const fs::path& folder : folders()) {
+    if (fs::exists(folder / (name + ".cfg"))) return folder / (name + ".cfg");
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(folder, error)) {
+      if (entry.path().extension() == ".cfg") known.insert(entry.path().stem().string());
+    }
+  }
+  const std::vector<std::string_view> names(known.begin(), known.end());
+  throw UsageError(unknown_name("target", name, names));
+}
+
+}  // namespace
+
+void bind_target(Flags& flags, std::string& target) {
+  flags.section("Target");
+  flags.add("target", target, "the device's arithmetic: a name of configs/targets, or a .cfg file");
+}
+
+TargetProfile open_target(const std::string& name) {
+  if (name == "tidl") return {};
+  const fs::path file = find_file(name);
+  Words words{TargetProfile{}};
+  Flags flags;
+  bind(flags, words);
+  flags.parse({file.string()});
+  TargetProfile profile = words.result();
+  profile.name = file.stem().string();
+  return profile;
+}
+
+std::string target_text(const TargetProfile& target) {
+  Words words(target);
+  Flags flags;
+  bind(flags, words);
+  return flags.config_text();
+}
+
+bool is_quantized(const Graph& graph) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [](const Node& node) { return std::holds_alternative<FakeQuant>(node.op); });
+}
+
+}  // namespace binade
