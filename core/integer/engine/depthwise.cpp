@@ -24,6 +24,7 @@ class DepthwiseStep : public Step {
         packed_(pack_depthwise(context.program, conv, in, finishing_.start, three_)) {
     const std::int64_t work = out.shape.count() * conv.kernel_h * conv.kernel_w;
     const std::int64_t units = std::clamp<std::int64_t>(work / kUnitWork, 1, kMaxUnits);
+    std::fill_n(outside_.data(), outside_.size(), in.zero());
     rows_ = round_up(static_cast<int>(ceil_div<std::int64_t>(out.shape.h, units)), 2);
   }
 
@@ -35,7 +36,7 @@ class DepthwiseStep : public Step {
   }
 
   std::size_t scratch_bytes() const override {
-    return three_ ? 0 : static_cast<std::size_t>(in_.pitch) + sizeof(void*) * static_cast<std::size_t>(taps());
+    return three_ ? 0 : sizeof(void*) * static_cast<std::size_t>(taps());
   }
   std::size_t weight_bytes() const override { return packed_.bytes(); }
 
@@ -63,6 +64,7 @@ class DepthwiseStep : public Step {
                            .row_begin = begin,
                            .row_end = end,
                            .zero = in_.zero(),
+                           .outside = outside_.data(),
                            .w = packed_.weights.data(),
                            .start = packed_.starts.data(),
                            .finish = finishing_.finish});
@@ -70,9 +72,7 @@ class DepthwiseStep : public Step {
 
   /// Pixel by pixel, through the addresses that the taps meet.
   void run_any(const Frame& frame, int begin, int end) const {
-    std::uint8_t* outside = frame.lane_scratch();
-    std::fill_n(outside, in_.pitch, in_.zero());
-    auto* const met = reinterpret_cast<const std::uint8_t**>(outside + in_.pitch);
+    auto* const met = reinterpret_cast<const std::uint8_t**>(frame.lane_scratch());
     const std::uint8_t* in = frame.data(in_);
     for (int y = begin; y < end; ++y) {
       for (int x = 0; x < out_.shape.w; ++x) {
@@ -80,7 +80,7 @@ class DepthwiseStep : public Step {
           const int iy = y * conv_.stride_h - conv_.pad_top + t / conv_.kernel_w * conv_.dilation_h;
           const int ix = x * conv_.stride_w - conv_.pad_left + t % conv_.kernel_w * conv_.dilation_w;
           const bool inside = iy >= 0 && iy < in_.shape.h && ix >= 0 && ix < in_.shape.w;
-          met[t] = inside ? in + (std::ptrdiff_t{iy} * in_.shape.w + ix) * in_.pitch : outside;
+          met[t] = inside ? in + (std::ptrdiff_t{iy} * in_.shape.w + ix) * in_.pitch : outside_.data();
         }
         kernels_.depthwise({.taps = met,
                             .tap_count = taps(),
@@ -101,6 +101,7 @@ class DepthwiseStep : public Step {
   const Finishing finishing_;
   const bool three_;
   const PackedDepthwise packed_;
+  const Block<std::uint8_t> outside_{static_cast<std::size_t>(depthwise_outside_bytes(in_.pitch))};
   int rows_ = 1;
 };
 

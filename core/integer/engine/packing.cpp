@@ -74,7 +74,8 @@ PackedDepthwise pack_depthwise(const Program& program, const ConvInstr& conv, co
   for (int c = 0; c < channels;) {
     const int block = depthwise_block(channels - c);
     for (int i = 0; i < block && c + i < in.shape.c; ++i) {
-      std::int8_t* place = block_start + (i % 16 / 4 * (block / 16) + i / 16) * 16 + i % 4 * 4;
+      const int lane = depthwise_lane(i, block);
+      std::int8_t* place = block_start + 4 * std::ptrdiff_t{lane};
       std::int64_t sum = 0;
       for (int t = 0; t < taps; ++t) {
         const int row = t / conv.kernel_w, column = t % conv.kernel_w;
@@ -87,7 +88,7 @@ PackedDepthwise pack_depthwise(const Program& program, const ConvInstr& conv, co
           place[t / 4 * 4 * block + t % 4] = weight;
         }
       }
-      packed.starts.data()[c + i] = start_of(stored.bias(c + i), start, in, sum);
+      packed.starts.data()[c + lane] = start_of(stored.bias(c + i), start, in, sum);
     }
     block_start += std::ptrdiff_t{quads} * 4 * block;
     c += block;

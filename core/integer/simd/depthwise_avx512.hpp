@@ -23,7 +23,10 @@ struct Bytes64 {
   static Reg dot(Reg acc, Reg x, Reg w) { return _mm512_dpbusd_epi32(acc, x, w); }
   static Reg shift(Reg a, __m128i by) { return _mm512_sra_epi32(a, by); }
   static Reg pack32(Reg a, Reg b) { return _mm512_packs_epi32(a, b); }
+  static Reg pack32_unsigned(Reg a, Reg b) { return _mm512_packus_epi32(a, b); }
   static Reg pack16(Reg a, Reg b) { return _mm512_packus_epi16(a, b); }
+  static Reg times(Reg a, Reg b) { return _mm512_mulhi_epu16(a, b); }
+  static Reg splat16(short word) { return _mm512_set1_epi16(word); }
   static Reg clamp(Reg v, Reg lo, Reg hi) { return _mm512_min_epu8(_mm512_max_epu8(v, lo), hi); }
 };
 struct Bytes32 {
@@ -39,7 +42,10 @@ struct Bytes32 {
   static Reg dot(Reg acc, Reg x, Reg w) { return _mm256_dpbusd_epi32(acc, x, w); }
   static Reg shift(Reg a, __m128i by) { return _mm256_sra_epi32(a, by); }
   static Reg pack32(Reg a, Reg b) { return _mm256_packs_epi32(a, b); }
+  static Reg pack32_unsigned(Reg a, Reg b) { return _mm256_packus_epi32(a, b); }
   static Reg pack16(Reg a, Reg b) { return _mm256_packus_epi16(a, b); }
+  static Reg times(Reg a, Reg b) { return _mm256_mulhi_epu16(a, b); }
+  static Reg splat16(short word) { return _mm256_set1_epi16(word); }
   static Reg clamp(Reg v, Reg lo, Reg hi) { return _mm256_min_epu8(_mm256_max_epu8(v, lo), hi); }
 };
 struct Bytes16 {
@@ -55,42 +61,36 @@ struct Bytes16 {
   static Reg dot(Reg acc, Reg x, Reg w) { return _mm_dpbusd_epi32(acc, x, w); }
   static Reg shift(Reg a, __m128i by) { return _mm_sra_epi32(a, by); }
   static Reg pack32(Reg a, Reg b) { return _mm_packs_epi32(a, b); }
+  static Reg pack32_unsigned(Reg a, Reg b) { return _mm_packus_epi32(a, b); }
   static Reg pack16(Reg a, Reg b) { return _mm_packus_epi16(a, b); }
+  static Reg times(Reg a, Reg b) { return _mm_mulhi_epu16(a, b); }
+  static Reg splat16(short word) { return _mm_set1_epi16(word); }
   static Reg clamp(Reg v, Reg lo, Reg hi) { return _mm_min_epu8(_mm_max_epu8(v, lo), hi); }
 };
 
 /// Shift and limits in registers.
-template <class V>
+template <class V, TileEnd kEnd>
 struct BlockFinish {
+  using Reg = typename V::Reg;
+
   explicit BlockFinish(const Finish& finish)
       : shift(_mm_cvtsi32_si128(finish.shift)),
+        factor(V::splat16(shift_factor(finish))),
         lo(V::splat(static_cast<std::uint8_t>(finish.lo))),
         hi(V::splat(static_cast<std::uint8_t>(finish.hi))) {}
 
-  typename V::Reg words(typename V::Reg a, typename V::Reg b) const {
-    return V::pack32(V::shift(a, shift), V::shift(b, shift));
+  Reg words(Reg a, Reg b) const {
+    if constexpr (kEnd == TileEnd::late) return V::pack32(V::shift(a, shift), V::shift(b, shift));
+    return V::times(V::pack32_unsigned(a, b), factor);
   }
-  typename V::Reg bytes(typename V::Reg low, typename V::Reg high) const {
+  Reg bytes(Reg low, Reg high) const {
+    if constexpr (kEnd == TileEnd::plain) return V::pack16(low, high);
     return V::clamp(V::pack16(low, high), lo, hi);
   }
 
   __m128i shift;
-  typename V::Reg lo, hi;
+  Reg factor, lo, hi;
 };
-
-/// The start values of a block, in the order in which accumulators hold channels: {16-byte parts, 4 sub-vectors, 4}
-/// becomes sub-vectors of parts.
-template <class V>
-inline void order_starts(const std::int32_t* start, typename V::Reg (&ordered)[4]) {
-  alignas(64) std::int32_t each[V::kWidth];
-  constexpr int kParts = V::kWidth / 16;
-  for (int s = 0; s < 4; ++s) {
-    for (int part = 0; part < kParts; ++part) {
-      for (int j = 0; j < 4; ++j) each[(s * kParts + part) * 4 + j] = start[part * 16 + s * 4 + j];
-    }
-  }
-  for (int s = 0; s < 4; ++s) ordered[s] = V::load(each + s * V::kWidth / 4);
-}
 
 /// Interleaves four pixels: sub-vectors 0 and 1, or 2 and 3.
 template <class V, bool kHigh>
@@ -108,156 +108,189 @@ inline void interleave(typename V::Reg a, typename V::Reg b, typename V::Reg c, 
   interleave_half<V, true>(a, b, c, d, out[2], out[3]);
 }
 
-constexpr int kStrip = 28;  ///< output columns of a pass: the input rows and the halves stay in the first cache
-
-/// Addresses of four input rows; rows outside the image are a vector of zero points that does not advance.
+/// Addresses of the rows that a kernel row meets, at the column x. Rows outside the image are d.outside, zero points
+/// for as many columns as a strip has.
+template <int kRows>
 struct RowSet {
-  const std::uint8_t* row[4];
-  std::ptrdiff_t step[4];
+  const std::uint8_t* row[kRows];
 
-  RowSet(const Depthwise3x3& d, int first, int count, const std::uint8_t* outside, int channel) {
-    for (int i = 0; i < 4; ++i) {
+  RowSet(const Depthwise3x3& d, int first, int count, int x, int channel) {
+    for (int i = 0; i < kRows; ++i) {
       const int y = first + i;
       const bool inside = i < count && y >= 0 && y < d.ih;
-      row[i] = inside ? d.in + std::ptrdiff_t{y} * d.iw * d.in_pitch + channel : outside;
-      step[i] = inside ? d.in_pitch : 0;
+      row[i] = inside ? d.in + (std::ptrdiff_t{y} * d.iw + x) * d.in_pitch + channel : d.outside;
     }
   }
 };
 
-/// A column of a RowSet, interleaved; columns outside the image hold zero points.
-template <class V, bool kHigh>
-inline void column_half(const RowSet& rows, int x, int width, typename V::Reg zero, typename V::Reg& first,
-                        typename V::Reg& second) {
-  if (static_cast<unsigned>(x) >= static_cast<unsigned>(width)) {
-    first = second = zero;
-    return;
-  }
-  interleave_half<V, kHigh>(V::load(rows.row[0] + x * rows.step[0]), V::load(rows.row[1] + x * rows.step[1]),
-                            V::load(rows.row[2] + x * rows.step[2]), V::load(rows.row[3] + x * rows.step[3]), first,
-                            second);
-}
+/// Output columns [begin, end) of a strip for which the input columns stride * x + first .. + last are in the image.
+struct Inner {
+  int begin, end;
 
-/// Two output rows of a strip, half of the sub-vectors. The first pass leaves words, the second makes bytes.
-template <class V, bool kHigh>
-__attribute__((noinline)) void strip_half(const Depthwise3x3& d, const RowSet& rows, int x0, int count,
-                                          const std::int8_t* weights, const typename V::Reg (&starts)[4],
-                                          typename V::Reg* words, std::uint8_t* out0, std::uint8_t* out1) {
+  Inner(const Depthwise3x3& d, int count, int first, int last) {
+    const int s = d.stride;
+    begin = first < 0 ? (s - 1 - first) / s : 0;
+    end = d.iw - last <= 0 ? 0 : (d.iw - last - 1) / s + 1;
+    begin = begin > count ? count : begin;
+    end = end > count ? count : end;
+    end = end < begin ? begin : end;
+  }
+};
+
+/// Up to kDepthwiseStrip columns of one or two output rows of a block of channels.
+struct Strip {
+  int y, x, columns, channel;
+  bool two;  ///< else the second row is not there, and what is made of it is overwritten
+  const std::int8_t* weights;
+};
+
+/// Half of the sub-vectors of a strip with stride 1. The first pass leaves words, the second makes bytes.
+template <class V, bool kHigh, TileEnd kEnd>
+__attribute__((noinline)) void strip_half(const Depthwise3x3& d, const Strip& strip, typename V::Reg* words) {
   using Reg = typename V::Reg;
   constexpr int s = kHigh ? 2 : 0;
-  const BlockFinish<V> finish(d.finish);
-  const Reg zero = V::splat(d.zero);
+  const BlockFinish<V, kEnd> finish(d.finish);
   const auto weight = [&](int row, int column, int sub) __attribute__((always_inline)) {
-    return V::load(weights + ((row * 3 + column) * 4 + sub) * V::kWidth);
+    return V::load(strip.weights + ((row * 3 + column) * 4 + sub) * V::kWidth);
   };
   const Reg wa00 = weight(0, 0, s), wa01 = weight(0, 1, s), wa02 = weight(0, 2, s);
   const Reg wa10 = weight(1, 0, s), wa11 = weight(1, 1, s), wa12 = weight(1, 2, s);
   const Reg wb00 = weight(0, 0, s + 1), wb01 = weight(0, 1, s + 1), wb02 = weight(0, 2, s + 1);
   const Reg wb10 = weight(1, 0, s + 1), wb11 = weight(1, 1, s + 1), wb12 = weight(1, 2, s + 1);
-  const Reg start_a = starts[s], start_b = starts[s + 1];
-  const int first = x0 - d.pad_left;
+  const Reg start_a = V::load(d.start + strip.channel + s * V::kWidth / 4);
+  const Reg start_b = V::load(d.start + strip.channel + (s + 1) * V::kWidth / 4);
+  const Reg zero = V::splat(d.zero);
+  const int first = strip.x - d.pad_left;
+  const RowSet<4> rows(d, strip.y - d.pad_top, strip.two ? 4 : 3, first, strip.channel);
+  const std::uint8_t *const r0 = rows.row[0], *const r1 = rows.row[1], *const r2 = rows.row[2], *const r3 = rows.row[3];
+  const std::ptrdiff_t in_pitch = d.in_pitch, out_pitch = d.out_pitch;
+  std::uint8_t* out0 = d.out + (std::ptrdiff_t{strip.y} * d.ow + strip.x) * out_pitch + strip.channel;
+  const std::ptrdiff_t to_second = strip.two ? d.ow * out_pitch : 0;
+  std::ptrdiff_t at = 0;  // of the next input column
+  const auto column = [&](bool inside, Reg& a, Reg& b) __attribute__((always_inline)) {
+    if (inside) {
+      interleave_half<V, kHigh>(V::load(r0 + at), V::load(r1 + at), V::load(r2 + at), V::load(r3 + at), a, b);
+    } else {
+      a = b = zero;
+    }
+    at += in_pitch;
+  };
   Reg pa, pb, qa, qb, ra, rb;
-  column_half<V, kHigh>(rows, first, d.iw, zero, pa, pb);
-  column_half<V, kHigh>(rows, first + 1, d.iw, zero, qa, qb);
-  for (int x = 0; x < count; ++x) {
-    column_half<V, kHigh>(rows, first + x + 2, d.iw, zero, ra, rb);
+  column(first >= 0 && first < d.iw, pa, pb);
+  column(first + 1 >= 0 && first + 1 < d.iw, qa, qb);
+  const auto step = [&](bool inside) __attribute__((always_inline)) {
+    column(inside, ra, rb);
     const Reg a0 = V::dot(V::dot(V::dot(start_a, pa, wa00), qa, wa01), ra, wa02);
     const Reg b0 = V::dot(V::dot(V::dot(start_b, pb, wb00), qb, wb01), rb, wb02);
     const Reg a1 = V::dot(V::dot(V::dot(start_a, pa, wa10), qa, wa11), ra, wa12);
     const Reg b1 = V::dot(V::dot(V::dot(start_b, pb, wb10), qb, wb11), rb, wb12);
     pa = qa, pb = qb, qa = ra, qb = rb;
     if constexpr (kHigh) {
-      V::store(out1, finish.bytes(words[2 * x + 1], finish.words(a1, b1)));
-      V::store(out0, finish.bytes(words[2 * x], finish.words(a0, b0)));
-      out0 += d.out_pitch, out1 += d.out_pitch;
+      V::store(out0 + to_second, finish.bytes(words[1], finish.words(a1, b1)));
+      V::store(out0, finish.bytes(words[0], finish.words(a0, b0)));
+      out0 += out_pitch;
     } else {
-      words[2 * x] = finish.words(a0, b0);
-      words[2 * x + 1] = finish.words(a1, b1);
+      words[0] = finish.words(a0, b0);
+      words[1] = finish.words(a1, b1);
     }
-  }
+    words += 2;
+  };
+  const Inner inner(d, strip.columns, first + 2, first + 2);
+  int x = 0;
+  for (; x < inner.begin; ++x) step(false);
+  for (; x < inner.end; ++x) step(true);
+  for (; x < strip.columns; ++x) step(false);
 }
 
-/// Two rows (or one, twice to the same place) of a block of channels with stride 1.
-template <class V>
-inline void rows_stride1(const Depthwise3x3& d, int y, bool two, int channel, const std::int8_t* weights,
-                         const std::uint8_t* outside) {
-  typename V::Reg starts[4], words[2 * kStrip];
-  order_starts<V>(d.start + channel, starts);
-  const RowSet rows(d, y - d.pad_top, two ? 4 : 3, outside, channel);
-  for (int x = 0; x < d.ow; x += kStrip) {
-    const int count = d.ow - x < kStrip ? d.ow - x : kStrip;
-    std::uint8_t* out0 = d.out + (std::ptrdiff_t{y} * d.ow + x) * d.out_pitch + channel;
-    std::uint8_t* out1 = two ? out0 + std::ptrdiff_t{d.ow} * d.out_pitch : out0;
-    strip_half<V, false>(d, rows, x, count, weights, starts, words, out0, out1);
-    strip_half<V, true>(d, rows, x, count, weights, starts, words, out0, out1);
-  }
-}
-
-/// A column of three rows, interleaved with a fourth that meets zero weights.
-template <class V>
-inline void column_of_three(const RowSet& rows, int x, int width, typename V::Reg zero, typename V::Reg (&out)[4]) {
-  if (static_cast<unsigned>(x) >= static_cast<unsigned>(width)) {
-    out[0] = out[1] = out[2] = out[3] = zero;
-    return;
-  }
-  interleave<V>(V::load(rows.row[0] + x * rows.step[0]), V::load(rows.row[1] + x * rows.step[1]),
-                V::load(rows.row[2] + x * rows.step[2]), zero, out);
-}
-
-/// One row of a block of channels with stride 2: each third column is shared by two outputs.
-template <class V>
-__attribute__((noinline)) void row_stride2(const Depthwise3x3& d, int y, int channel, const std::int8_t* weights,
-                                           const std::uint8_t* outside) {
+/// A strip of one row with stride 2: each third input column is shared by two outputs.
+template <class V, TileEnd kEnd>
+__attribute__((noinline)) void strip_stride2(const Depthwise3x3& d, const Strip& strip) {
   using Reg = typename V::Reg;
-  const BlockFinish<V> finish(d.finish);
-  const Reg zero = V::splat(d.zero);
-  const RowSet rows(d, 2 * y - d.pad_top, 3, outside, channel);
+  const BlockFinish<V, kEnd> finish(d.finish);
   Reg starts[4], w[12], acc[4], column[4];
-  order_starts<V>(d.start + channel, starts);
+#pragma GCC unroll 4
+  for (int s = 0; s < 4; ++s) starts[s] = V::load(d.start + strip.channel + s * V::kWidth / 4);
 #pragma GCC unroll 12
-  for (int i = 0; i < 12; ++i) w[i] = V::load(weights + i * V::kWidth);
-  column_of_three<V>(rows, -d.pad_left, d.iw, zero, column);
+  for (int i = 0; i < 12; ++i) w[i] = V::load(strip.weights + i * V::kWidth);
+  const Reg zero = V::splat(d.zero);
+  const int first = 2 * strip.x - d.pad_left;
+  const RowSet<3> rows(d, 2 * strip.y - d.pad_top, 3, first, strip.channel);
+  const std::uint8_t *const r0 = rows.row[0], *const r1 = rows.row[1], *const r2 = rows.row[2];
+  const std::ptrdiff_t in_pitch = d.in_pitch, out_pitch = d.out_pitch;
+  std::ptrdiff_t at = 0;
+  const auto next_column = [&](bool inside) __attribute__((always_inline)) {
+    if (inside) {
+      interleave<V>(V::load(r0 + at), V::load(r1 + at), V::load(r2 + at), zero, column);
+    } else {
+      column[0] = column[1] = column[2] = column[3] = zero;
+    }
+    at += in_pitch;
+  };
+  const auto is_inside = [&](int x) { return x >= 0 && x < d.iw; };
+  next_column(is_inside(first));
 #pragma GCC unroll 4
   for (int s = 0; s < 4; ++s) acc[s] = V::dot(starts[s], column[s], w[s]);
-  std::uint8_t* out = d.out + std::ptrdiff_t{y} * d.ow * d.out_pitch + channel;
-  for (int x = 0; x < d.ow; ++x, out += d.out_pitch) {
+  std::uint8_t* out = d.out + (std::ptrdiff_t{strip.y} * d.ow + strip.x) * out_pitch + strip.channel;
+  const auto step = [&](bool second, bool third) __attribute__((always_inline)) {
     Reg next[4];
-    column_of_three<V>(rows, 2 * x + 1 - d.pad_left, d.iw, zero, column);
+    next_column(second);
 #pragma GCC unroll 4
     for (int s = 0; s < 4; ++s) acc[s] = V::dot(acc[s], column[s], w[4 + s]);
-    column_of_three<V>(rows, 2 * x + 2 - d.pad_left, d.iw, zero, column);
+    next_column(third);
 #pragma GCC unroll 4
     for (int s = 0; s < 4; ++s) {
       acc[s] = V::dot(acc[s], column[s], w[8 + s]);
       next[s] = V::dot(starts[s], column[s], w[s]);
     }
     V::store(out, finish.bytes(finish.words(acc[0], acc[1]), finish.words(acc[2], acc[3])));
+    out += out_pitch;
 #pragma GCC unroll 4
     for (int s = 0; s < 4; ++s) acc[s] = next[s];
+  };
+  const Inner inner(d, strip.columns, first + 1, first + 2);
+  int x = 0;
+  for (; x < inner.begin; ++x) step(is_inside(first + 2 * x + 1), is_inside(first + 2 * x + 2));
+  for (; x < inner.end; ++x) step(true, true);
+  for (; x < strip.columns; ++x) step(is_inside(first + 2 * x + 1), is_inside(first + 2 * x + 2));
+}
+
+/// One or two output rows of a block of channels.
+template <class V, TileEnd kEnd>
+inline void rows_of_block(const Depthwise3x3& d, int y, int rows, int channel, const std::int8_t* weights) {
+  typename V::Reg words[2 * kDepthwiseStrip];
+  for (int x = 0; x < d.ow; x += kDepthwiseStrip) {
+    const int columns = d.ow - x < kDepthwiseStrip ? d.ow - x : kDepthwiseStrip;
+    Strip strip{y, x, columns, channel, rows == 2, weights};
+    if (d.stride == 1) {
+      strip_half<V, false, kEnd>(d, strip, words);
+      strip_half<V, true, kEnd>(d, strip, words);
+    } else {
+      for (int i = 0; i < rows; ++i, ++strip.y) strip_stride2<V, kEnd>(d, strip);
+    }
   }
 }
 
-template <class V>
-inline void rows_of_block(const Depthwise3x3& d, int y, int rows, int channel, const std::int8_t* weights,
-                          const std::uint8_t* outside) {
-  if (d.stride == 1) return rows_stride1<V>(d, y, rows == 2, channel, weights, outside);
-  for (int i = 0; i < rows; ++i) row_stride2<V>(d, y + i, channel, weights, outside);
-}
-
-inline void depthwise3x3(const Depthwise3x3& d) {
-  alignas(64) std::uint8_t outside[64];
-  _mm512_store_si512(outside, _mm512_set1_epi8(static_cast<char>(d.zero)));
+template <TileEnd kEnd>
+inline void depthwise3x3_ending(const Depthwise3x3& d) {
   for (int y = d.row_begin; y < d.row_end; y += 2) {
     const int rows = d.row_end - y < 2 ? 1 : 2;
     const std::int8_t* w = d.w;
     for (int c = 0; c < d.channels;) {
       const int block = depthwise_block(d.channels - c);
-      if (block == 64) rows_of_block<Bytes64>(d, y, rows, c, w, outside);
-      if (block == 32) rows_of_block<Bytes32>(d, y, rows, c, w, outside);
-      if (block == 16) rows_of_block<Bytes16>(d, y, rows, c, w, outside);
+      if (block == 64) rows_of_block<Bytes64, kEnd>(d, y, rows, c, w);
+      if (block == 32) rows_of_block<Bytes32, kEnd>(d, y, rows, c, w);
+      if (block == 16) rows_of_block<Bytes16, kEnd>(d, y, rows, c, w);
       w += 24 * block;
       c += block;
     }
+  }
+}
+
+inline void depthwise3x3(const Depthwise3x3& d) {
+  switch (tile_end(d.finish)) {
+    case TileEnd::plain: return depthwise3x3_ending<TileEnd::plain>(d);
+    case TileEnd::early: return depthwise3x3_ending<TileEnd::early>(d);
+    case TileEnd::late: return depthwise3x3_ending<TileEnd::late>(d);
   }
 }
 
@@ -267,7 +300,8 @@ inline void pixel_of_block(const Depthwise& d, const std::uint8_t* const* taps, 
                            std::uint8_t* out) {
   using Reg = typename V::Reg;
   Reg acc[4], column[4];
-  order_starts<V>(d.start + channel, acc);
+#pragma GCC unroll 4
+  for (int s = 0; s < 4; ++s) acc[s] = V::load(d.start + channel + s * V::kWidth / 4);
   for (int t = 0; t < d.tap_count; t += 4, weights += 4 * V::kWidth) {
     Reg x[4];
 #pragma GCC unroll 4
@@ -277,7 +311,7 @@ inline void pixel_of_block(const Depthwise& d, const std::uint8_t* const* taps, 
     for (int s = 0; s < 4; ++s) acc[s] = V::dot(acc[s], column[s], V::load(weights + s * V::kWidth));
   }
   if (d.finish.kind == FinishKind::folded) {
-    const BlockFinish<V> finish(d.finish);
+    const BlockFinish<V, TileEnd::late> finish(d.finish);
     V::store(out, finish.bytes(finish.words(acc[0], acc[1]), finish.words(acc[2], acc[3])));
     return;
   }

@@ -17,6 +17,21 @@ inline void store_bytes(std::uint8_t* to, __m128i bytes, int lanes) {
   _mm_mask_storeu_epi8(to, first_lanes(lanes), bytes);
 }
 
+/// How folded accumulators end. Shifts of 1 .. 8 may come after the first pack: what the unsigned words cut off ends at 255 anyway.
+/// That saves half of the shifts, and a shift of words can be a multiplication, for which other units of the processor
+/// are free. `plain` also needs no limits.
+enum class TileEnd { plain, early, late };
+
+inline TileEnd tile_end(const Finish& finish) {
+  if (finish.shift < 1 || finish.shift > 8) return TileEnd::late;
+  return finish.lo == 0 && finish.hi == 255 ? TileEnd::plain : TileEnd::early;
+}
+
+/// A shift of unsigned words by 1 .. 8, as the factor of a multiplication that keeps the upper half.
+inline short shift_factor(const Finish& finish) {
+  return static_cast<short>(finish.shift < 1 || finish.shift > 8 ? 1 : 1 << (16 - finish.shift));
+}
+
 /// A Finish of 32 bits, without slopes, in registers.
 struct NarrowFinish {
   explicit NarrowFinish(const Finish& finish)

@@ -15,21 +15,11 @@ inline std::int32_t load_quad(const std::uint8_t* from) {
   return quad;
 }
 
-/// How a tile ends. Shifts of 1 .. 8 may come after the first pack: what the unsigned words cut off ends at 255 anyway.
-/// That saves half of the shifts, and a shift of words can be a multiplication, for which other units of the processor
-/// are free. `plain` also needs no limits.
-enum class TileEnd { plain, early, late };
-
-inline TileEnd tile_end(const Finish& finish) {
-  if (finish.shift < 1 || finish.shift > 8) return TileEnd::late;
-  return finish.lo == 0 && finish.hi == 255 ? TileEnd::plain : TileEnd::early;
-}
-
 /// Four vectors of accumulators become 64 bytes, in the order of {4 lanes, 4 vectors, 4}.
 struct FoldedFinish {
   explicit FoldedFinish(const Finish& finish)
       : shift(_mm_cvtsi32_si128(finish.shift)),
-        factor(_mm512_set1_epi16(static_cast<short>(1 << (16 - (finish.shift < 1 ? 1 : finish.shift) % 16)))),
+        factor(_mm512_set1_epi16(shift_factor(finish))),
         lo(_mm512_set1_epi8(static_cast<char>(finish.lo))),
         hi(_mm512_set1_epi8(static_cast<char>(finish.hi))) {}
 

@@ -80,10 +80,19 @@ struct Gather {
   int run_count;
 };
 
+/// Channels of the block of packed depthwise weights that begins when `channels` are left.
+static constexpr int depthwise_block(int channels) {
+  return channels >= 64 ? 64 : (channels >= 32 ? 32 : 16);
+}
+
+/// Where channel c of a block lies among its accumulators: interleaving pixels leaves that order.
+static constexpr int depthwise_lane(int c, int block) {
+  return (c % 16 / 4 * (block / 16) + c / 16) * 4 + c % 4;
+}
+
 /// Depthwise convolution of some output pixels with any window: the pixels that the taps of output pixel p meet are
 /// taps[p * tap_count ..]; all of them, padding included, have `channels` bytes.
-/// @shape w: for each block of 64, 32 or 16 channels (depthwise_block): {quads of taps, 4, block / 16, 4, 4}: channels
-///        l * 16 + s * 4 + j of the block at [.][s][l][j], and there four taps
+/// @shape w: for each block of channels {quads of taps, block, 4}, start: {block}, both in the order of depthwise_lane
 struct Depthwise {
   const std::uint8_t* const* taps;
   int tap_count, pixels, channels;  ///< channels: a multiple of 16
@@ -94,21 +103,23 @@ struct Depthwise {
   Finish finish;
 };
 
-/// Channels of the block of packed depthwise weights that begins when `channels` are left.
-static constexpr int depthwise_block(int channels) {
-  return channels >= 64 ? 64 : (channels >= 32 ? 32 : 16);
+/// Output columns that a kernel works on at once: its input rows and what it keeps stay in the first cache.
+inline constexpr int kDepthwiseStrip = 28;
+static constexpr int depthwise_outside_bytes(int pitch) {
+  return (2 * kDepthwiseStrip + 1) * pitch + kTailBytes;
 }
 
 /// Rows [row_begin, row_end) of a 3x3 depthwise convolution without dilation, stride 1 or 2.
-/// @shape w: for each block of channels {2, 3, 4, block / 16, 4, 4}: column of the kernel, then as Depthwise, the four
-///        taps being [w0 w1 w2 0] and, for the second half, [0 w0 w1 w2]
+/// @shape w: for each block of channels {2, 3, block, 4}: columns of the kernel as [w0 w1 w2 0] and as [0 w0 w1 w2];
+///        start: {block}; both in the order of depthwise_lane
 struct Depthwise3x3 {
   const std::uint8_t* in;
   std::uint8_t* out;
   std::ptrdiff_t in_pitch, out_pitch;
   int ih, iw, oh, ow, channels, stride, pad_top, pad_left;
   int row_begin, row_end;
-  std::uint8_t zero;  ///< of the input
+  std::uint8_t zero;            ///< of the input
+  const std::uint8_t* outside;  ///< depthwise_outside_bytes(in_pitch) of them
   const std::int8_t* w;
   const std::int32_t* start;
   Finish finish;  ///< folded

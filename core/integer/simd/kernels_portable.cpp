@@ -37,12 +37,6 @@ std::ptrdiff_t block_bytes(int quads, int block) {
   return std::ptrdiff_t{quads} * 4 * block;
 }
 
-/// Where the four taps of a channel of a block lie in its group.
-int place_in_block(int channel, int block) {
-  const int l = channel / 16, s = channel % 16 / 4, j = channel % 4;
-  return (s * (block / 16) + l) * 16 + j * 4;
-}
-
 void depthwise(const Depthwise& d) {
   const int quads = (d.tap_count + 3) / 4;
   for (int p = 0; p < d.pixels; ++p) {
@@ -51,9 +45,9 @@ void depthwise(const Depthwise& d) {
     for (int c = 0; c < d.channels;) {
       const int block = depthwise_block(d.channels - c);
       for (int i = 0; i < block; ++i) {
-        auto acc = static_cast<std::uint32_t>(d.start[c + i]);
+        auto acc = static_cast<std::uint32_t>(d.start[c + depthwise_lane(i, block)]);
         for (int t = 0; t < d.tap_count; ++t) {
-          acc += product(taps[t][c + i], w[block_bytes(t / 4, block) + place_in_block(i, block) + t % 4]);
+          acc += product(taps[t][c + i], w[block_bytes(t / 4, block) + 4 * depthwise_lane(i, block) + t % 4]);
         }
         d.out[p * d.out_stride + c + i] = finished(d.finish, static_cast<std::int32_t>(acc), c + i);
       }
@@ -70,12 +64,12 @@ void depthwise3x3(const Depthwise3x3& d) {
       for (int c = 0; c < d.channels;) {
         const int block = depthwise_block(d.channels - c);
         for (int i = 0; i < block; ++i) {
-          auto acc = static_cast<std::uint32_t>(d.start[c + i]);
+          auto acc = static_cast<std::uint32_t>(d.start[c + depthwise_lane(i, block)]);
           for (int t = 0; t < 9; ++t) {
             const int iy = y * d.stride - d.pad_top + t / 3, ix = x * d.stride - d.pad_left + t % 3;
             const bool inside = iy >= 0 && iy < d.ih && ix >= 0 && ix < d.iw;
             const std::uint8_t code = inside ? d.in[(std::ptrdiff_t{iy} * d.iw + ix) * d.in_pitch + c + i] : d.zero;
-            acc += product(code, w[block_bytes(t % 3, block) + place_in_block(i, block) + t / 3]);
+            acc += product(code, w[block_bytes(t % 3, block) + 4 * depthwise_lane(i, block) + t / 3]);
           }
           d.out[(std::ptrdiff_t{y} * d.ow + x) * d.out_pitch + c + i] =
               finished(d.finish, static_cast<std::int32_t>(acc), c + i);
