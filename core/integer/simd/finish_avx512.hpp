@@ -17,9 +17,9 @@ inline void store_bytes(std::uint8_t* to, __m128i bytes, int lanes) {
   _mm_mask_storeu_epi8(to, first_lanes(lanes), bytes);
 }
 
-/// How folded accumulators end. Shifts of 1 .. 8 may come after the first pack: what the unsigned words cut off ends at 255 anyway.
-/// That saves half of the shifts, and a shift of words can be a multiplication, for which other units of the processor
-/// are free. `plain` also needs no limits.
+/// How folded accumulators end. Shifts of 1 .. 8 may come after the first pack: what the unsigned words cut off ends at
+/// 255 anyway. That saves half of the shifts, and a shift of words can be a multiplication, for which other units of
+/// the processor are free. `plain` also needs no limits.
 enum class TileEnd { plain, early, late };
 
 inline TileEnd tile_end(const Finish& finish) {

@@ -96,7 +96,14 @@ struct PanelJob {
   const FoldedFinish* folded;  ///< or null: as int32, {rows, kMaxColumns}, to out
 };
 
-template <int kRows, int kPanels>
+/// In the lower half, for half the work on processors that execute 512 bits in two parts. The upper half is garbage.
+inline __m512i half_dot(__m512i acc, __m512i bytes, __m512i weights) {
+  return _mm512_castsi256_si512(
+      _mm256_dpbusd_epi32(_mm512_castsi512_si256(acc), _mm512_castsi512_si256(bytes), _mm512_castsi512_si256(weights)));
+}
+
+/// With kHalf, only eight channels of the last panel count.
+template <int kRows, int kPanels, bool kHalf>
 inline __attribute__((always_inline)) void accumulate(const PanelJob& job, const std::uint8_t* a,
                                                       __m512i (&acc)[kRows][kPanels]) {
   __m512i start[kPanels];
@@ -117,20 +124,23 @@ inline __attribute__((always_inline)) void accumulate(const PanelJob& job, const
     for (int i = 0; i < kRows; ++i) {
       const __m512i bytes = _mm512_set1_epi32(load_quad(a + i * stride));
 #pragma GCC unroll 8
-      for (int j = 0; j < kPanels; ++j) acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], bytes, weights[j]);
+      for (int j = 0; j < kPanels; ++j) {
+        acc[i][j] = kHalf && j == kPanels - 1 ? half_dot(acc[i][j], bytes, weights[j])
+                                              : _mm512_dpbusd_epi32(acc[i][j], bytes, weights[j]);
+      }
     }
   }
 }
 
 /// `tiles` tiles below each other.
-template <int kRows, int kPanels, TileEnd kEnd>
+template <int kRows, int kPanels, bool kHalf, TileEnd kEnd>
 __attribute__((noinline)) void run_tiles(const PanelJob& job) {
   const FoldedFinish finish = *job.folded;
   const std::uint8_t* a = job.a;
   std::uint8_t* out = job.out;
   for (int t = 0; t < job.tiles; ++t, a += kRows * job.a_stride, out += kRows * job.out_stride) {
     __m512i acc[kRows][kPanels];
-    accumulate<kRows, kPanels>(job, a, acc);
+    accumulate<kRows, kPanels, kHalf>(job, a, acc);
     store_tile<kRows, kPanels, kEnd>(acc, finish, out, job.out_stride);
   }
 }
@@ -139,7 +149,7 @@ __attribute__((noinline)) void run_tiles(const PanelJob& job) {
 template <int kRows, int kPanels>
 __attribute__((noinline)) void run_raw(const PanelJob& job) {
   __m512i acc[kRows][kPanels];
-  accumulate<kRows, kPanels>(job, job.a, acc);
+  accumulate<kRows, kPanels, false>(job, job.a, acc);
   auto* out = reinterpret_cast<std::int32_t*>(job.out);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
@@ -185,35 +195,37 @@ inline TileFunction tile_function(int panels, int rows) {
   }
 }
 
-template <TileEnd kEnd>
+template <TileEnd kEnd, bool kHalf>
 struct Folded {
   template <int kRows, int kPanels>
-  static constexpr TileFunction function = run_tiles<kRows, kPanels, kEnd>;
+  static constexpr TileFunction function = run_tiles<kRows, kPanels, kHalf && kPanels <= 2, kEnd>;
 };
 struct Raw {
   template <int kRows, int kPanels>
   static constexpr TileFunction function = run_raw<kRows, kPanels>;
 };
 
+template <bool kHalf>
 inline TileFunction folded_function(TileEnd end, int panels, int rows) {
-  if (end == TileEnd::plain) return tile_function<Folded<TileEnd::plain>>(panels, rows);
-  if (end == TileEnd::early) return tile_function<Folded<TileEnd::early>>(panels, rows);
-  return tile_function<Folded<TileEnd::late>>(panels, rows);
+  if (end == TileEnd::plain) return tile_function<Folded<TileEnd::plain, kHalf>>(panels, rows);
+  if (end == TileEnd::early) return tile_function<Folded<TileEnd::early, kHalf>>(panels, rows);
+  return tile_function<Folded<TileEnd::late, kHalf>>(panels, rows);
 }
 
 /// All rows of a few panels whose bytes may be written whole: tiles of nearly equal height, the higher ones first.
-inline void run_panels(const Gemm& g, PanelJob job, int panels) {
+inline void run_panels(const Gemm& g, PanelJob job, int panels, bool half) {
   const int limit = tile_rows(panels, g.quads), tiles = (g.rows + limit - 1) / limit;
   const int rows = g.rows / tiles, higher = g.rows % tiles;
   const TileEnd end = tile_end(g.finish);
+  const auto function = half ? folded_function<true> : folded_function<false>;
   if (higher > 0) {
     job.tiles = higher;
-    folded_function(end, panels, rows + 1)(job);
+    function(end, panels, rows + 1)(job);
     job.a += std::ptrdiff_t{higher} * (rows + 1) * job.a_stride;
     job.out += std::ptrdiff_t{higher} * (rows + 1) * job.out_stride;
   }
   job.tiles = tiles - higher;
-  folded_function(end, panels, rows)(job);
+  function(end, panels, rows)(job);
 }
 
 /// The same through a buffer of accumulators: other ways to finish, and rows that end inside a panel.
@@ -253,7 +265,7 @@ inline void gemm(const Gemm& g) {
                        .folded = &folded};
     const bool part = g.exact_store && channels % kLanes != 0;
     if (g.finish.kind == FinishKind::folded && !part) {
-      run_panels(g, job, panels);
+      run_panels(g, job, panels, channels % kLanes != 0 && channels % kLanes <= kLanes / 2);
     } else {
       run_panels_raw(g, job, panels, n, channels);
     }
