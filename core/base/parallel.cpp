@@ -28,6 +28,11 @@ void pause() {
 #endif
 }
 
+/// Waits a moment. Whoever this thread waits for may need its processor: it is offered now and then.
+void relax(int spin) {
+  spin % 64 == 63 ? std::this_thread::yield() : pause();
+}
+
 int cpus_allowed() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -102,9 +107,7 @@ class Pool {
     announce(kOpen);
     job.work();
     state_.fetch_and(~kOpen, std::memory_order_relaxed);
-    for (int spin = 0; (state_.load(std::memory_order_acquire) & kInside) != 0; ++spin) {
-      spin < kSpins ? pause() : std::this_thread::yield();
-    }
+    for (int spin = 0; (state_.load(std::memory_order_acquire) & kInside) != 0; ++spin) relax(spin);
     error = job.error;
   }
 
@@ -127,7 +130,7 @@ class Pool {
     lane = index;
     const auto is_new = [&] { return state_.load() >> kGeneration != seen; };
     for (;;) {
-      for (int spin = 0; spin < kSpins && !is_new(); ++spin) pause();
+      for (int spin = 0; spin < kSpins && !is_new(); ++spin) relax(spin);
       if (!is_new()) {
         std::unique_lock lock(mutex_);
         ++parked_;
