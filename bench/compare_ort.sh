@@ -1,26 +1,37 @@
 #!/bin/bash
-# MobileNetV2 in turns with ONNX Runtime: compare_ort.sh ROUNDS [BATCH]. Ratios of medians are at the end.
+# Networks in turns with ONNX Runtime: compare_ort.sh ROUNDS [BATCH] [MODEL] [KIND]. Ratios of medians are at the end.
 #
-# ONNX Runtime comes from the folder of the peers' scripts, PEERS (it has ort/ort_bench.js), and NODE_PATH, where
-# onnxruntime-node is installed, beside MODELS, the folder of mobilenet_v2_fp32_b<BATCH>.onnx. One thread is pinned to
-# the last CPU, two to the last two. Run it on a quiet machine: both sides lose, but not equally.
+# KIND is float (bench_float_inference: float and fakequant against fp32) or integer8 (bench_integer_inference against
+# the QDQ model). ONNX Runtime comes from the folder of the peers' scripts, PEERS (it has ort/ort_bench.js), and
+# NODE_PATH, where onnxruntime-node is installed, beside MODELS, the folder of <MODEL>_fp32_b<BATCH>.onnx and
+# <MODEL>_qdq_b<BATCH>.onnx. One thread is pinned to the last CPU, two to the last two. Run it on a quiet machine: both
+# sides lose, but not equally.
 set -euo pipefail
-rounds=${1:-5} batch=${2:-32}
+rounds=${1:-5} batch=${2:-32} model=${3:-mobilenet_v2} kind=${4:-float}
 here=$(cd "$(dirname "$0")" && pwd)
-ours=${OURS:-$here/../build/bench/bench_float_inference}
+build=${BUILD:-$here/../build}
 : "${PEERS:?the folder of the peers\' scripts}" "${MODELS:?the folder of the ONNX files}" "${NODE_PATH:?where onnxruntime-node is}"
+case $kind in
+  float) onnx=fp32 ours="float fakequant" ;;
+  integer8) onnx=qdq ours="integer8" ;;
+  *) echo "KIND is float or integer8, not '$kind'" >&2; exit 2 ;;
+esac
+run_ours() {  # CPUS THREADS SCHEME
+  case $3 in
+    integer8) taskset -c "$1" "$build/bench/bench_integer_inference" "$model" "$batch" "$2" 3 ;;
+    *) taskset -c "$1" "$build/bench/bench_float_inference" "$model" "$3" "$batch" "$2" 3 ;;
+  esac
+}
 last=$(($(nproc) - 1))
 lines=$(mktemp); trap 'rm -f "$lines"' EXIT
 for ((i = 0; i < rounds; i++)); do
   for threads in 1 2; do
     cpus=$last; [ "$threads" = 2 ] && cpus=$((last - 1)),$last
-    taskset -c "$cpus" node "$PEERS/ort/ort_bench.js" "$MODELS/mobilenet_v2_fp32_b$batch.onnx" "$threads" 3
-    for scheme in float fakequant; do
-      taskset -c "$cpus" "$ours" mobilenet_v2 "$scheme" "$batch" "$threads" 3
-    done
+    taskset -c "$cpus" node "$PEERS/ort/ort_bench.js" "$MODELS/${model}_${onnx}_b$batch.onnx" "$threads" 3
+    for scheme in $ours; do run_ours "$cpus" "$threads" "$scheme"; done
   done
 done | tee "$lines"
-awk '
+awk -v ours="$ours" '
   { match($0, /[12]thread/); threads = substr($0, RSTART, 1)
     key = /^onnxruntime/ ? "onnxruntime" : $2
     match($0, /: [0-9.]+ ms/); time[key threads, ++n[key threads]] = substr($0, RSTART + 2, RLENGTH - 5) + 0 }
@@ -28,7 +39,9 @@ awk '
     for (i = 1; i <= n[key]; i++) for (j = i + 1; j <= n[key]; j++)
       if (time[key, j] < time[key, i]) { t = time[key, i]; time[key, i] = time[key, j]; time[key, j] = t }
     return time[key, int((n[key] + 1) / 2)] }
-  END { for (t = 1; t <= 2; t++) {
-      o = median("onnxruntime" t); f = median("float" t); q = median("fakequant" t)
-      printf "%d thread: onnxruntime %.1f ms, float %.1f ms (%.2f times as fast), fakequant %.1f ms (%.2f of float)\n",
-             t, o, f, o / f, q, q / f } }' "$lines"
+  END { count = split(ours, scheme, " ")
+    for (t = 1; t <= 2; t++) {
+      peer = median("onnxruntime" t)
+      printf "%d thread: onnxruntime %.2f ms", t, peer
+      for (s = 1; s <= count; s++) { own = median(scheme[s] t); printf ", %s %.2f ms (%.2f times as fast)", scheme[s], own, peer / own }
+      print "" } }' "$lines"
