@@ -48,7 +48,7 @@ struct PhaseWork {
 };
 
 bool is_direct(const Phase& phase, const EngineTensor& in) {
-  return phase.runs.size() == 1 && phase.runs[0].dy == 0 && phase.runs[0].dx == 0 && phase.runs[0].width == 1 &&
+  return phase.runs.size() == 1 && phase.run_pixels == 1 && phase.runs[0].dy == 0 && phase.runs[0].dx == 0 &&
          phase.stride_y == 1 && phase.stride_x == 1 && phase.is_whole() && phase.rows == in.shape.h &&
          phase.columns == in.shape.w;
 }
@@ -92,7 +92,7 @@ class ConvStep : public Step {
     std::size_t most = 0;
     for (const PhaseWork& work : works_) {
       if (work.direct) continue;
-      most = std::max(most, static_cast<std::size_t>(work.block * 4 * work.phase.quads) + kTailBytes);
+      most = std::max(most, work.gatherer.scratch_bytes(work.block));
     }
     return most;
   }
@@ -132,39 +132,54 @@ class ConvStep : public Step {
     int channel, channels;    ///< of the group
   };
 
+  /// Block by block; a block has only lines that meet the same runs.
   void run_unit(const Frame& frame, const PhaseWork& work, const Unit& unit) const {
     const Phase& phase = work.phase;
-    const int first = unit.group * group_out_ + unit.channel;
-    Finish finish = finishing_.finish;
-    if (finish.slopes != nullptr) finish.slopes += first;
-    for (std::int64_t p = unit.begin; p < unit.end; p += work.block) {
-      const std::int64_t end = std::min(unit.end, p + work.block);
-      const std::int64_t y = phase.out_y + p / phase.columns * phase.step_y;
-      const std::int64_t x = phase.out_x + p % phase.columns * phase.step_x;
-      std::uint8_t* out = frame.data(out_) + (y * out_.shape.w + x) * out_.pitch + first;
-      const std::uint8_t* a = frame.data(in_);
-      std::ptrdiff_t a_stride = in_.pitch;
-      if (work.direct) {
-        a += p * in_.pitch + unit.group * group_in_;
-      } else {
-        work.gatherer.gather(a + unit.group * group_in_, p, end, frame.lane_scratch());
-        a = frame.lane_scratch();
-        a_stride = 4 * std::ptrdiff_t{phase.quads};
+    for (std::int64_t p = unit.begin; p < unit.end;) {
+      std::int64_t end = std::min(unit.end, p + work.block);
+      RunRange runs{0, static_cast<int>(phase.runs.size())};
+      if (!work.direct) {
+        int line = static_cast<int>(p / phase.columns);
+        runs = work.gatherer.runs_of(line);
+        while (++line * std::int64_t{phase.columns} < end) {
+          if (work.gatherer.runs_of(line) != runs) end = line * std::int64_t{phase.columns};
+        }
       }
-      const std::ptrdiff_t out_stride = std::ptrdiff_t{phase.step_x} * out_.pitch;
-      kernels_.gemm({.a = a,
-                     .a_stride = a_stride,
-                     .rows = static_cast<int>(end - p),
-                     .quads = phase.quads,
-                     .channels = unit.channels,
-                     .exact_store = group_out_ % kLanes != 0 && groups_ > 1,
-                     .w = work.packed.weights_of(unit.group, unit.channel),
-                     .start = work.packed.starts_of(unit.group, unit.channel),
-                     .out = out,
-                     .out_stride = out_stride,
-                     .finish = finish});
-      if (add_) add_block(frame, p, end, first, unit.channels, out);
+      run_block(frame, work, unit, p, end, runs);
+      p = end;
     }
+  }
+
+  void run_block(const Frame& frame, const PhaseWork& work, const Unit& unit, std::int64_t begin, std::int64_t end,
+                 RunRange runs) const {
+    const Phase& phase = work.phase;
+    const int first = unit.group * group_out_ + unit.channel;
+    const std::int64_t y = phase.out_y + begin / phase.columns * phase.step_y;
+    const std::int64_t x = phase.out_x + begin % phase.columns * phase.step_x;
+    std::uint8_t* out = frame.data(out_) + (y * out_.shape.w + x) * out_.pitch + first;
+    Gemm gemm{.a = frame.data(in_) + unit.group * group_in_,
+              .a_stride = in_.pitch,
+              .rows = static_cast<int>(end - begin),
+              .quads = phase.quads,
+              .panel_quads = phase.quads,
+              .channels = unit.channels,
+              .exact_store = group_out_ % kLanes != 0 && groups_ > 1,
+              .w = work.packed.weights_of(unit.group, unit.channel),
+              .start = work.packed.starts_of(unit.group, unit.channel),
+              .out = out,
+              .out_stride = std::ptrdiff_t{phase.step_x} * out_.pitch,
+              .finish = finishing_.finish};
+    if (gemm.finish.slopes != nullptr) gemm.finish.slopes += first;
+    if (work.direct) {
+      gemm.a += begin * in_.pitch;
+    } else {
+      gemm.a = work.gatherer.gather(gemm.a, begin, end, runs, frame.lane_scratch());
+      gemm.quads = work.gatherer.quads_of(runs);
+      gemm.a_stride = 4 * std::ptrdiff_t{gemm.quads};
+      gemm.w += std::ptrdiff_t{runs.begin} * phase.run_bytes * kLanes;
+    }
+    kernels_.gemm(gemm);
+    if (add_) add_block(frame, begin, end, first, unit.channels, out);
   }
 
   /// The fused addition, in place, while the block is in the first cache. Only for ordinary convolutions.

@@ -35,9 +35,7 @@ class DepthwiseStep : public Step {
     });
   }
 
-  std::size_t scratch_bytes() const override {
-    return three_ ? 0 : sizeof(void*) * static_cast<std::size_t>(taps());
-  }
+  std::size_t scratch_bytes() const override { return three_ ? 0 : sizeof(void*) * static_cast<std::size_t>(taps()); }
   std::size_t weight_bytes() const override { return packed_.bytes(); }
 
  private:

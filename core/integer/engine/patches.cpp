@@ -31,18 +31,18 @@ Axis transposed_axis(int residue, int extent, int kernel, int stride, int pad, i
   return axis;
 }
 
-/// Whole kernel rows are one run when pixels are packed without gaps; else each tap is one, rounded up to four bytes.
+/// Whole kernel lines are one run when pixels are packed without gaps; else each tap is one, rounded up to four bytes.
 void add_runs(Phase& phase, const Axis& rows, const Axis& columns, int channels, bool joined) {
+  const int taps = static_cast<int>(columns.taps.size()), pixel = joined ? channels : round_up(channels, 4);
+  phase.run_pixels = joined ? taps : 1;
+  phase.run_bytes = phase.run_pixels * pixel;
+  phase.line_runs = joined ? 1 : taps;
   int offset = 0;
   for (const auto& [i, dy] : rows.taps) {
-    if (joined) {
-      const int width = static_cast<int>(columns.taps.size());
-      phase.runs.push_back({dy, columns.taps[0].second, width, width * channels, offset});
-    }
     for (const auto& [j, dx] : columns.taps) {
+      if (!joined || j == 0) phase.runs.push_back({dy, dx});
       phase.taps.push_back({i, j, offset});
-      if (!joined) phase.runs.push_back({dy, dx, 1, round_up(channels, 4), offset});
-      offset += joined ? channels : round_up(channels, 4);
+      offset += pixel;
     }
   }
   phase.quads = ceil_div(offset, 4);
@@ -59,29 +59,6 @@ Phase phase_of(const Axis& y, const Axis& x) {
           .stride_x = x.stride};
 }
 
-/// A pixel whose runs may leave the image.
-void gather_pixel(const Phase& phase, const EngineTensor& in, const std::uint8_t* codes, int y, int x,
-                  std::uint8_t* row) {
-  for (const Run& run : phase.runs) {
-    const int iy = y + run.dy, ix = x + run.dx;
-    const bool row_inside = iy >= 0 && iy < in.shape.h;
-    const std::uint8_t* from = codes + (std::ptrdiff_t{iy} * in.shape.w + ix) * in.pitch;
-    if (row_inside && ix >= 0 && ix + run.width <= in.shape.w) {
-      std::memcpy(row + run.offset, from, static_cast<std::size_t>(run.bytes));
-      continue;
-    }
-    const int pixel = run.bytes / run.width;
-    for (int j = 0; j < run.width; ++j) {
-      std::uint8_t* to = row + run.offset + j * pixel;
-      if (row_inside && ix + j >= 0 && ix + j < in.shape.w) {
-        std::memcpy(to, from + std::ptrdiff_t{j} * in.pitch, static_cast<std::size_t>(pixel));
-      } else {
-        std::memset(to, in.zero(), static_cast<std::size_t>(pixel));
-      }
-    }
-  }
-}
-
 }  // namespace
 
 std::vector<Phase> phases_of(const ConvInstr& conv, const EngineTensor& in) {
@@ -92,7 +69,7 @@ std::vector<Phase> phases_of(const ConvInstr& conv, const EngineTensor& in) {
     const Axis y = ordinary_axis(out.h, conv.kernel_h, conv.stride_h, conv.pad_top, conv.dilation_h);
     const Axis x = ordinary_axis(out.w, conv.kernel_w, conv.stride_w, conv.pad_left, conv.dilation_w);
     phases.push_back(phase_of(y, x));
-    const bool joined = conv.groups == 1 && in.pitch == channels && (conv.dilation_w == 1 || conv.kernel_w == 1);
+    const bool joined = in.pitch % kLanes != 0 && conv.groups == 1 && conv.dilation_w == 1;
     add_runs(phases.back(), y, x, channels, joined);
     return phases;
   }
@@ -115,56 +92,116 @@ std::pair<int, int> inner_columns(const Phase& phase, int width) {
   int left = 0, right = 0;  // how far runs reach before and behind their base pixel
   for (const Run& run : phase.runs) {
     left = std::max(left, -run.dx);
-    right = std::max(right, run.dx + run.width);
+    right = std::max(right, run.dx + phase.run_pixels);
   }
   const int begin = std::min(phase.columns, ceil_div(left, phase.stride_x));
   const int end = width < right ? 0 : (width - right) / phase.stride_x + 1;
   return {begin, std::max(begin, std::min(phase.columns, end))};
 }
 
-bool rows_inside(const Phase& phase, int y, int height) {
-  return std::all_of(phase.runs.begin(), phase.runs.end(),
-                     [&](const Run& run) { return y + run.dy >= 0 && y + run.dy < height; });
-}
-
 }  // namespace
 
 Gatherer::Gatherer(const Kernels& kernels, const Phase& phase, const EngineTensor& in)
-    : kernels_(kernels), phase_(phase), in_(in), inner_(inner_columns(phase, in.shape.w)) {
-  for (const Run& run : phase.runs) {
-    const std::ptrdiff_t from = (std::ptrdiff_t{run.dy} * in.shape.w + run.dx) * in.pitch;
-    copies_.push_back({from, run.offset, run.bytes});
+    : kernels_(kernels),
+      phase_(phase),
+      in_(in),
+      inner_(inner_columns(phase, in.shape.w)),
+      outside_(padded_line_bytes()) {
+  std::fill_n(outside_.data(), outside_.size(), in.zero());
+}
+
+std::size_t Gatherer::padded_line_bytes() const {
+  const int pixels = phase_.columns * phase_.stride_x + phase_.run_pixels;
+  return round_up(static_cast<std::size_t>(pixels) * static_cast<std::size_t>(in_.pitch) + kTailBytes, 64);
+}
+
+std::size_t Gatherer::scratch_bytes(std::int64_t pixels) const {
+  const std::size_t runs = phase_.runs.size();
+  const std::size_t lines = phase_.run_pixels > 1 ? runs * padded_line_bytes() : 0;
+  return round_up(sizeof(void*) * runs, 64) + lines + static_cast<std::size_t>(pixels * 4 * phase_.quads) + kTailBytes;
+}
+
+RunRange Gatherer::runs_of(int line) const {
+  RunRange runs{0, static_cast<int>(phase_.runs.size())};
+  if (in_.zero() != 0 || phase_.run_pixels > 1 || phase_.run_bytes % 4 != 0) return runs;
+  const auto is_inside = [&](int run) {
+    const int y = line * phase_.stride_y + phase_.runs[static_cast<std::size_t>(run)].dy;
+    return y >= 0 && y < in_.shape.h;
+  };
+  while (runs.begin < runs.end && !is_inside(runs.begin)) runs.begin += phase_.line_runs;
+  while (runs.begin < runs.end && !is_inside(runs.end - 1)) runs.end -= phase_.line_runs;
+  return runs;
+}
+
+const std::uint8_t* Gatherer::gather(const std::uint8_t* codes, std::int64_t begin, std::int64_t end, RunRange runs,
+                                     std::uint8_t* scratch) const {
+  const std::size_t count = phase_.runs.size();
+  auto* const from = reinterpret_cast<const std::uint8_t**>(scratch);
+  std::uint8_t* const lines = scratch + round_up(sizeof(void*) * count, 64);
+  std::uint8_t* const first_row = phase_.run_pixels > 1 ? lines + count * padded_line_bytes() : lines;
+  std::uint8_t* rows = first_row;
+  while (begin < end) {
+    const int line = static_cast<int>(begin / phase_.columns), first = static_cast<int>(begin % phase_.columns);
+    const int last = static_cast<int>(std::min<std::int64_t>(phase_.columns, first + end - begin));
+    gather_line(codes, line, first, last, runs, {from, lines, rows});
+    rows += std::ptrdiff_t{last - first} * 4 * quads_of(runs);
+    begin += last - first;
+  }
+  return first_row;
+}
+
+/// Columns whose runs lie inside the image's width together, those at the border one by one or through padded lines.
+void Gatherer::gather_line(const std::uint8_t* codes, int line, int first, int last, RunRange runs,
+                           Buffers buffers) const {
+  for (int c = first; c < last;) {
+    const bool inner = c >= inner_.first && c<inner_.second, packed = phase_.run_pixels> 1;
+    int end = c + 1;
+    if (inner) {
+      end = std::min(last, inner_.second);
+    } else if (packed) {
+      end = c < inner_.first ? std::min(last, inner_.first) : last;
+    }
+    for (int r = runs.begin; r < runs.end; ++r) {
+      const Run& run = phase_.runs[static_cast<std::size_t>(r)];
+      const int y = line * phase_.stride_y + run.dy, x = c * phase_.stride_x + run.dx;
+      const std::uint8_t* const pixels = codes + (std::ptrdiff_t{y} * in_.shape.w) * in_.pitch;
+      const bool row_inside = y >= 0 && y < in_.shape.h;
+      if (!row_inside || (!inner && !packed && (x < 0 || x >= in_.shape.w))) {
+        buffers.from[r] = outside_.data();
+      } else if (inner || !packed) {
+        buffers.from[r] = pixels + std::ptrdiff_t{x} * in_.pitch;
+      } else {
+        std::uint8_t* const padded = buffers.lines + static_cast<std::size_t>(r) * padded_line_bytes();
+        pad_line(pixels, x, (end - 1 - c) * phase_.stride_x + phase_.run_pixels, padded);
+        buffers.from[r] = padded;
+      }
+    }
+    copy(buffers.from, runs, end - c, buffers.rows);
+    buffers.rows += std::ptrdiff_t{end - c} * 4 * quads_of(runs);
+    c = end;
   }
 }
 
-void Gatherer::gather(const std::uint8_t* codes, std::int64_t begin, std::int64_t end, std::uint8_t* rows) const {
-  const std::ptrdiff_t row_bytes = 4 * std::ptrdiff_t{phase_.quads};
-  while (begin < end) {
-    const int r = static_cast<int>(begin / phase_.columns), first = static_cast<int>(begin % phase_.columns);
-    const int last = static_cast<int>(std::min<std::int64_t>(phase_.columns, first + end - begin));
-    const int y = r * phase_.stride_y;
-    const bool inside = rows_inside(phase_, y, in_.shape.h);
-    for (int c = first; c < last;) {
-      const int x = c * phase_.stride_x;
-      if (inside && c >= inner_.first && c < inner_.second) {
-        const int pixels = std::min(last, inner_.second) - c;
-        kernels_.gather({.in = codes + (std::ptrdiff_t{y} * in_.shape.w + x) * in_.pitch,
-                         .in_step = std::ptrdiff_t{phase_.stride_x} * in_.pitch,
-                         .rows = rows,
-                         .row_bytes = row_bytes,
-                         .pixels = pixels,
-                         .runs = copies_.data(),
-                         .run_count = static_cast<int>(copies_.size())});
-        rows += pixels * row_bytes;
-        c += pixels;
-      } else {
-        gather_pixel(phase_, in_, codes, y, x, rows);
-        rows += row_bytes;
-        ++c;
-      }
-    }
-    begin += last - first;
-  }
+/// The pixels [x, x + count) of a line, with zero points where it has none. Few bytes at a time: each part is written
+/// in whole vectors, and the next one corrects what was too much.
+void Gatherer::pad_line(const std::uint8_t* line, int x, int count, std::uint8_t* to) const {
+  constexpr int kVector = 16;
+  const int begin = std::clamp(x, 0, in_.shape.w), end = std::clamp(x + count, begin, in_.shape.w);
+  const int left = (begin - x) * in_.pitch, inside = (end - begin) * in_.pitch, all = count * in_.pitch;
+  const std::uint8_t* const from = line + std::ptrdiff_t{begin} * in_.pitch;
+  for (int i = 0; i < left; i += kVector) std::memset(to + i, in_.zero(), kVector);
+  for (int i = 0; i < inside; i += kVector) std::memcpy(to + left + i, from + i, kVector);
+  for (int i = left + inside; i < all; i += kVector) std::memset(to + i, in_.zero(), kVector);
+}
+
+void Gatherer::copy(const std::uint8_t* const* from, RunRange runs, int pixels, std::uint8_t* rows) const {
+  kernels_.gather({.from = from + runs.begin,
+                   .runs = runs.end - runs.begin,
+                   .run_bytes = phase_.run_bytes,
+                   .step = std::ptrdiff_t{phase_.stride_x} * in_.pitch,
+                   .pixels = pixels,
+                   .rows = rows,
+                   .row_bytes = 4 * std::ptrdiff_t{quads_of(runs)}});
 }
 
 }  // namespace binade::integer

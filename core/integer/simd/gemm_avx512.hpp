@@ -90,7 +90,7 @@ struct PanelJob {
   std::ptrdiff_t a_stride;
   const std::int8_t* w;
   const std::int32_t* start;
-  int quads, tiles;
+  int quads, panel_quads, tiles;
   std::uint8_t* out;
   std::ptrdiff_t out_stride;
   const FoldedFinish* folded;  ///< or null: as int32, {rows, kMaxColumns}, to out
@@ -114,7 +114,7 @@ inline __attribute__((always_inline)) void accumulate(const PanelJob& job, const
 #pragma GCC unroll 8
     for (int j = 0; j < kPanels; ++j) acc[i][j] = start[j];
   }
-  const std::ptrdiff_t panel = std::ptrdiff_t{job.quads} * 64, stride = job.a_stride;
+  const std::ptrdiff_t panel = std::ptrdiff_t{job.panel_quads} * 64, stride = job.a_stride;
   const std::int8_t* w = job.w;
   for (int q = 0; q < job.quads; ++q, a += 4, w += 64) {
     __m512i weights[kPanels];
@@ -256,9 +256,10 @@ inline void gemm(const Gemm& g) {
     const int panels = (channels + kLanes - 1) / kLanes;
     const PanelJob job{.a = g.a,
                        .a_stride = g.a_stride,
-                       .w = g.w + std::ptrdiff_t{n} * 4 * g.quads,
+                       .w = g.w + std::ptrdiff_t{n} * 4 * g.panel_quads,
                        .start = g.start + n,
                        .quads = g.quads,
+                       .panel_quads = g.panel_quads,
                        .tiles = 1,
                        .out = g.out + n,
                        .out_stride = g.out_stride,

@@ -48,12 +48,13 @@ static constexpr int packed_lane(int n, int channels) {
 }
 
 /// out[r][n] = finish(start[n] + sum_k a[r][k] * w[n][k]) for all rows and n < channels.
-/// @shape a: rows of 4 * quads bytes; w: {panels, quads, 16, 4}; start: {panels, 16}; panels = ceil(channels / 16);
-///        channel n at the panel and lane of packed_lane(n, channels)
+/// @shape a: rows of 4 * quads bytes; w: {panels, panel_quads, 16, 4}, of which the first `quads` count; start:
+/// {panels,
+///        16}; panels = ceil(channels / 16); channel n at the panel and lane of packed_lane(n, channels)
 struct Gemm {
   const std::uint8_t* a;
   std::ptrdiff_t a_stride;
-  int rows, quads, channels;
+  int rows, quads, panel_quads, channels;
   bool exact_store;  ///< bytes of out behind `channels` must not be touched; else the last panel is written whole
   const std::int8_t* w;
   const std::int32_t* start;
@@ -62,22 +63,15 @@ struct Gemm {
   Finish finish;
 };
 
-/// `bytes` side by side in the input and in a gathered row.
-struct RunCopy {
-  std::ptrdiff_t from;
-  int to, bytes;
-};
-
-/// rows[p * row_bytes + run.to ..] = in[p * in_step + run.from ..] for all runs of all pixels. Runs ascend in `to`;
-/// what lies behind a run in its row, and up to kTailBytes behind the last row, may be overwritten with anything.
+/// rows[p * row_bytes + r * run_bytes ..] = from[r][p * step ..], run_bytes each, for all runs r of all pixels. What
+/// lies behind a run in its row, and up to kTailBytes behind the last row, may be overwritten with anything.
 struct Gather {
-  const std::uint8_t* in;
-  std::ptrdiff_t in_step;
+  const std::uint8_t* const* from;
+  int runs, run_bytes;
+  std::ptrdiff_t step;
+  int pixels;
   std::uint8_t* rows;
   std::ptrdiff_t row_bytes;
-  int pixels;
-  const RunCopy* runs;
-  int run_count;
 };
 
 /// Channels of the block of packed depthwise weights that begins when `channels` are left.

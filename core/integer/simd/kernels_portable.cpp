@@ -14,7 +14,7 @@ void gemm(const Gemm& g) {
     const std::uint8_t* a = g.a + r * g.a_stride;
     for (int n = 0; n < g.channels; ++n) {
       const int lane = packed_lane(n, g.channels);
-      const std::int8_t* w = g.w + std::ptrdiff_t{lane / kLanes} * g.quads * 4 * kLanes + lane % kLanes * 4;
+      const std::int8_t* w = g.w + std::ptrdiff_t{lane / kLanes} * g.panel_quads * 4 * kLanes + lane % kLanes * 4;
       auto acc = static_cast<std::uint32_t>(g.start[lane]);
       for (int k = 0; k < 4 * g.quads; ++k) acc += product(a[k], w[k / 4 * 4 * kLanes + k % 4]);
       g.out[r * g.out_stride + n] = finished(g.finish, static_cast<std::int32_t>(acc), n);
@@ -24,10 +24,9 @@ void gemm(const Gemm& g) {
 
 void gather(const Gather& g) {
   for (int p = 0; p < g.pixels; ++p) {
-    for (int r = 0; r < g.run_count; ++r) {
-      const RunCopy& run = g.runs[r];
-      __builtin_memcpy(g.rows + p * g.row_bytes + run.to, g.in + p * g.in_step + run.from,
-                       static_cast<std::size_t>(run.bytes));
+    for (int r = 0; r < g.runs; ++r) {
+      __builtin_memcpy(g.rows + p * g.row_bytes + std::ptrdiff_t{r} * g.run_bytes, g.from[r] + p * g.step,
+                       static_cast<std::size_t>(g.run_bytes));
     }
   }
 }
