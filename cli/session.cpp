@@ -28,12 +28,10 @@ void check_count(const char* flag, int count) {
   if (count < 0) throw UsageError(fmt::format("--{}: {}; wanted is a number of images, or 0 for all", flag, count));
 }
 
-/// The part, held against the network: its input, and its classes.
+/// The part, held against the network's input.
 Dataset open_for(const Model& model, const DataFlags& data, const fs::path& root, const std::string& split) {
   check_fits(model.preprocessing, model.graph.shape(model.graph.inputs().front()));
-  Dataset dataset = open_part(data, root, split);
-  check_labels(dataset, classes_of(model));
-  return dataset;
+  return open_part(data, root, split);
 }
 
 }  // namespace
@@ -84,11 +82,17 @@ Dataset open_part(const DataFlags& data, const fs::path& root, const std::string
   return open_dataset({.kind = data.dataset, .root = root, .split = split});
 }
 
-Dataset open_evaluation_data(const DataFlags& data, const Model& model) {
+Dataset open_images(const DataFlags& data, const Model& model) {
   if (data.data.empty()) throw UsageError("--data is missing: wanted is the folder of the evaluation images");
   check_count("images", data.images);
   const Dataset dataset = open_for(model, data, data.data, "val");
   return data.images == 0 ? dataset : choose_images(dataset, data.images, data.seed);
+}
+
+Dataset open_evaluation_data(const DataFlags& data, const Model& model) {
+  Dataset dataset = open_images(data, model);
+  check_labels(dataset, classes_of(model));
+  return dataset;
 }
 
 Dataset open_training_data(const DataFlags& data, const std::string& training_data) {

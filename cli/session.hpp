@@ -24,6 +24,8 @@ Model with_preprocessing(Model model, const NetworkFlags& network);
 /// What identifies it in results: the SHA-256 of the file, or of the zoo's name.
 std::string model_hash(const NetworkFlags& network);
 
+/// The images of --data, --images of them; labels do not matter. @throws as open_evaluation_data
+Dataset open_images(const DataFlags& data, const Model& model);
 /// The images of --data, every label a class of the network. Generated ones are made when the folder is missing.
 /// @throws UsageError without --data; DataError if images and network do not fit
 Dataset open_evaluation_data(const DataFlags& data, const Model& model);

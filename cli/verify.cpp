@@ -120,7 +120,7 @@ int run_verify(const std::vector<std::string>& arguments) {
   const Model model = open_network(network);
   const TargetNetwork checked = for_target(model, open_target(target_name));
   const Program program = program_to_check(program_file, checked.lowered);
-  const Dataset dataset = open_evaluation_data(data, model);
+  const Dataset dataset = open_images(data, model);
   const auto images = read_images("read images", dataset, data, model);
 
   IntegerVerifier verifier(checked.graph, program);

@@ -16,11 +16,12 @@ namespace binade {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::array<DatasetEntry, 3> kKinds{{
+constexpr std::array<DatasetEntry, 4> kKinds{{
     {"imagenet", "val/<wnid>/*.JPEG, <wnid>/*.JPEG or flat; labels.csv, synsets.txt or 1000 wnids give the class",
      open_imagenet},
     {"folder", "a class per folder; classes.txt (index, name) or the sorted names give the class", open_folder},
     {"generated", "shapes and textures under clutter, written by this program in ImageNet layout", open_generated},
+    {"images", "every image below the folder, without labels: to calibrate and verify", open_unlabelled},
 }};
 
 /// FNV-1a, 64 bits: a path's identity for the choice of subsets.
@@ -104,6 +105,13 @@ void check_labels(const Dataset& dataset, int classes) {
       offenders.push_back(fmt::format("{}: label {}", item.path, item.label));
   }
   if (offenders.empty()) return;
+  if (std::all_of(dataset.items.begin(), dataset.items.end(),
+                  [](const DatasetItem& item) { return item.label == kNoLabel; })) {
+    throw DataError(
+        fmt::format("the images of '{}' have no labels (data set of kind '{}'), so there is no accuracy to "
+                    "tell; give labelled images of another kind",
+                    dataset.root.string(), dataset.kind));
+  }
   throw DataError(fmt::format(
       "the network has {} classes (0..{}), but {} of {} images of '{}' have another label; is "
       "this the data set that the network was trained for?{}",

@@ -13,9 +13,12 @@
 
 namespace binade {
 
+/// The label of an image that has none.
+inline constexpr int kNoLabel = -1;
+
 struct DatasetItem {
   std::string path;  ///< below the root, with '/'
-  int label = 0;     ///< class index
+  int label = 0;     ///< class index, or kNoLabel
   friend bool operator==(const DatasetItem&, const DatasetItem&) = default;
 };
 
@@ -57,7 +60,7 @@ Dataset open_dataset(const DatasetOptions& options);
 /// of the choice of n + 1. @throws UsageError if there are fewer images
 Dataset choose_images(const Dataset& dataset, int images, std::uint64_t seed);
 
-/// @throws DataError naming every image whose label is not in [0, classes)
+/// @throws DataError naming every image whose label is not in [0, classes), or saying that there are no labels
 void check_labels(const Dataset& dataset, int classes);
 
 /// True for the file name endings that are taken for images (.jpeg .jpg .png .bmp .webp, any case).
@@ -70,6 +73,7 @@ std::string list_of(std::span<const std::string> offenders);
 Dataset open_imagenet(const DatasetOptions& options);
 Dataset open_folder(const DatasetOptions& options);
 Dataset open_generated(const DatasetOptions& options);
+Dataset open_unlabelled(const DatasetOptions& options);
 
 // Shared by the kinds.
 
