@@ -25,7 +25,7 @@ class MaxPoolStep : public Step {
       : kernels_(context.kernels), pool_(pool), in_(in), out_(out) {}
 
   std::size_t scratch_bytes() const override {
-    return sizeof(void*) * static_cast<std::size_t>(pool_.kernel_h) * static_cast<std::size_t>(pool_.kernel_w);
+    return address_bytes() + static_cast<std::size_t>(in_.shape.w) * static_cast<std::size_t>(in_.pitch) + kTailBytes;
   }
 
   void run(const Frame& frame) const override {
@@ -36,24 +36,58 @@ class MaxPoolStep : public Step {
   }
 
  private:
+  /// The maxima of columns of the window first, then those of lines of such columns.
   void run_row(const Frame& frame, int y) const {
+    const int channels = round_up(in_.shape.c, kLanes);
     auto* const met = reinterpret_cast<const std::uint8_t**>(frame.lane_scratch());
+    std::uint8_t* const tallest = frame.lane_scratch() + address_bytes();
     const Span rows = span_of(y, pool_.kernel_h, pool_.stride_h, pool_.pad_top, in_.shape.h);
-    for (int x = 0; x < out_.shape.w; ++x) {
-      const Span columns = span_of(x, pool_.kernel_w, pool_.stride_w, pool_.pad_left, in_.shape.w);
-      int count = 0;
-      for (int iy = rows.begin; iy < rows.end; ++iy) {
-        const std::uint8_t* line = frame.data(in_) + std::ptrdiff_t{iy} * in_.shape.w * in_.pitch;
-        for (int ix = columns.begin; ix < columns.end; ++ix) met[count++] = line + std::ptrdiff_t{ix} * in_.pitch;
-      }
-      kernels_.max(met, count, frame.data(out_) + (std::ptrdiff_t{y} * out_.shape.w + x) * out_.pitch,
-                   round_up(in_.shape.c, kLanes));
+    for (int r = rows.begin; r < rows.end; ++r) {
+      met[r - rows.begin] = frame.data(in_) + std::ptrdiff_t{r} * in_.shape.w * in_.pitch;
     }
+    kernels_.max(met, rows.end - rows.begin, tallest, in_.shape.w * in_.pitch);
+    std::uint8_t* out = frame.data(out_) + std::ptrdiff_t{y} * out_.shape.w * out_.pitch;
+    for (int x = 0; x < out_.shape.w; ++x, out += out_.pitch) {
+      const Span columns = span_of(x, pool_.kernel_w, pool_.stride_w, pool_.pad_left, in_.shape.w);
+      for (int c = columns.begin; c < columns.end; ++c)
+        met[c - columns.begin] = tallest + std::ptrdiff_t{c} * in_.pitch;
+      kernels_.max(met, columns.end - columns.begin, out, channels);
+    }
+  }
+
+  std::size_t address_bytes() const {
+    return round_up(sizeof(void*) * static_cast<std::size_t>(std::max(pool_.kernel_h, pool_.kernel_w)), 64);
   }
 
   const Kernels& kernels_;
   const MaxPoolInstr pool_;
   const EngineTensor in_, out_;
+};
+
+/// Quotients by one divisor, rounded half up, as multiplications.
+/// @math floor((2n + d) / 2d) = floor(m * (2n + d + 2dk) / 2^40) - k with m = floor(2^40 / 2d) + 1, exact while the
+///       dividend, made positive by k, stays below 2^40 / 2d [Granlund and Montgomery 1994]
+class Quotients {
+ public:
+  Quotients(const Requant& how, std::int64_t divisor, const EngineTensor& in, std::int64_t count) {
+    if (how.rounding != Rounding::half_up || how.shift < 0 || how.shift > 16) return;
+    divisor_ = divisor << how.shift;
+    const std::int64_t most = count * largest_code(in.spec);
+    lift_ = in.spec.is_signed ? most / divisor_ + 1 : 0;
+    const std::int64_t dividend = 2 * most + divisor_ + 2 * divisor_ * lift_;
+    fit_ = divisor_ < (std::int64_t{1} << 20) && dividend < (std::int64_t{1} << kBits) / (2 * divisor_) &&
+           dividend < (std::int64_t{1} << 22);
+    factor_ = (std::int64_t{1} << kBits) / (2 * divisor_) + 1;
+  }
+  bool fit() const { return fit_; }
+  std::int64_t operator()(std::int64_t n) const {
+    return ((factor_ * (2 * n + divisor_ * (1 + 2 * lift_))) >> kBits) - lift_;
+  }
+
+ private:
+  static constexpr int kBits = 40;
+  std::int64_t divisor_ = 1, lift_ = 0, factor_ = 0;
+  bool fit_ = false;
 };
 
 class AveragePoolStep : public Step {
@@ -113,15 +147,21 @@ class AveragePoolStep : public Step {
     std::uint8_t* out = frame.data(out_) + (std::ptrdiff_t{y} * out_.shape.w + x) * out_.pitch + first;
     const int surplus = count * in_.zero();
     const int divisor = divisor_of(y, x, rows, columns);
-    for (int c = 0; c < last - first; ++c) out[c] = byte_of(sums[c] - surplus, divisor);
+    if (const Quotients quotients(pool_.requant, divisor, in_, count); quotients.fit()) {
+      for (int c = 0; c < last - first; ++c) out[c] = clamped(quotients(sums[c] - surplus));
+    } else {
+      for (int c = 0; c < last - first; ++c) out[c] = clamped(quotient(sums[c] - surplus, divisor));
+    }
   }
 
-  /// The quotient, rounded once.
-  std::uint8_t byte_of(std::int64_t acc, std::int64_t divisor) const {
+  /// Rounded once.
+  std::int64_t quotient(std::int64_t acc, std::int64_t divisor) const {
     const Requant& how = pool_.requant;
-    const std::int64_t code = how.shift > 0 ? round_quotient(acc, divisor << how.shift, how.rounding)
-                                            : round_quotient(round_shift(acc, how.shift), divisor, how.rounding);
-    return static_cast<std::uint8_t>(std::clamp<std::int64_t>(code, how.lo, how.hi) + out_.zero());
+    return how.shift > 0 ? round_quotient(acc, divisor << how.shift, how.rounding)
+                         : round_quotient(round_shift(acc, how.shift), divisor, how.rounding);
+  }
+  std::uint8_t clamped(std::int64_t code) const {
+    return static_cast<std::uint8_t>(std::clamp<std::int64_t>(code, pool_.requant.lo, pool_.requant.hi) + out_.zero());
   }
 
   const Kernels& kernels_;

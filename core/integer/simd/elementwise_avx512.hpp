@@ -12,41 +12,38 @@ inline __m512i widened(const std::uint8_t* bytes, int lanes) {
 
 /// Whether an addition that rounds half up fits in 16 bits, everything included.
 inline bool adds_in_words(const Add& add) {
-  if (add.finish.kind != FinishKind::narrow || add.finish.shift > 14 || add.shift_a > 7 || add.shift_b > 7)
-    return false;
-  if (add.finish.round != Round::half_up && add.finish.shift != 0) return false;
-  const int most = (256 << add.shift_a) + (256 << add.shift_b) +
-                   (add.finish.shift == 0 ? 0 : 1 << (add.finish.shift - 1)) + (add.finish.zero << add.finish.shift);
-  return most <= 32767;
+  const Finish& finish = add.finish;
+  if (finish.kind != FinishKind::narrow || finish.shift > 14 || add.shift_a > 6 || add.shift_b > 6) return false;
+  if (finish.round != Round::half_up && finish.shift != 0) return false;
+  const int half = finish.shift == 0 ? 0 : 1 << (finish.shift - 1);
+  return (256 << add.shift_a) + (256 << add.shift_b) + half + (finish.zero << finish.shift) <= 32767;
 }
 
-/// Bytes of two vectors, interleaved with zeros in two halves; packing restores their order.
+/// Both operands' bytes side by side are two products of vpmaddubsw; packing restores the order of the bytes.
 inline void add_words(const Add& add) {
   const Finish& finish = add.finish;
   const int half = finish.shift == 0 ? 0 : 1 << (finish.shift - 1);
   const int constant = half + (finish.zero << finish.shift) - (add.zero_a << add.shift_a) - (add.zero_b << add.shift_b);
-  const __m512i zero = _mm512_setzero_si512(), start = _mm512_set1_epi16(static_cast<short>(constant));
+  const __m512i start = _mm512_set1_epi16(static_cast<short>(constant));
+  const __m512i factors = _mm512_set1_epi16(static_cast<short>(1 << (8 + add.shift_b) | 1 << add.shift_a));
   const __m512i lo = _mm512_set1_epi8(static_cast<char>(finish.lo)),
                 hi = _mm512_set1_epi8(static_cast<char>(finish.hi));
-  const __m128i shift_a = _mm_cvtsi32_si128(add.shift_a), shift_b = _mm_cvtsi32_si128(add.shift_b);
   const __m128i shift = _mm_cvtsi32_si128(finish.shift);
-  const auto sum = [&](__m512i a, __m512i b) __attribute__((always_inline)) {
-    const __m512i shifted = _mm512_add_epi16(_mm512_sll_epi16(a, shift_a), _mm512_sll_epi16(b, shift_b));
-    return _mm512_sra_epi16(_mm512_add_epi16(shifted, start), shift);
+  const auto sum = [&](__m512i pairs) __attribute__((always_inline)) {
+    return _mm512_sra_epi16(_mm512_add_epi16(_mm512_maddubs_epi16(pairs, factors), start), shift);
   };
-  for (std::int64_t i = 0; i < add.count; i += 64) {
-    const std::int64_t left = add.count - i;
-    const __mmask64 mask = left >= 64 ? ~__mmask64{0} : (__mmask64{1} << left) - 1;
-    const __m512i a = _mm512_maskz_loadu_epi8(mask, add.a + i), b = _mm512_maskz_loadu_epi8(mask, add.b + i);
-    const __m512i low = sum(_mm512_unpacklo_epi8(a, zero), _mm512_unpacklo_epi8(b, zero));
-    const __m512i high = sum(_mm512_unpackhi_epi8(a, zero), _mm512_unpackhi_epi8(b, zero));
-    const __m512i bytes = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(low, high), lo), hi);
-    if (left >= 64) {
-      _mm512_storeu_si512(add.out + i, bytes);
-    } else {
-      _mm512_mask_storeu_epi8(add.out + i, mask, bytes);
-    }
+  const auto bytes = [&](__m512i a, __m512i b) __attribute__((always_inline)) {
+    const __m512i low = sum(_mm512_unpacklo_epi8(a, b)), high = sum(_mm512_unpackhi_epi8(a, b));
+    return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(low, high), lo), hi);
+  };
+  std::int64_t i = 0;
+  for (; i + 64 <= add.count; i += 64) {
+    _mm512_storeu_si512(add.out + i, bytes(_mm512_loadu_si512(add.a + i), _mm512_loadu_si512(add.b + i)));
   }
+  if (i == add.count) return;
+  const __mmask64 mask = (__mmask64{1} << (add.count - i)) - 1;
+  _mm512_mask_storeu_epi8(add.out + i, mask,
+                          bytes(_mm512_maskz_loadu_epi8(mask, add.a + i), _mm512_maskz_loadu_epi8(mask, add.b + i)));
 }
 
 inline void add(const Add& add) {
@@ -79,17 +76,36 @@ inline void finish_row(const Finish& finish, const std::int32_t* acc, std::uint8
 }
 
 inline void max(const std::uint8_t* const* in, int count, std::uint8_t* out, int channels) {
-  for (int c = 0; c < channels; c += 64) {
-    const int left = channels - c;
-    const __mmask64 mask = left >= 64 ? ~__mmask64{0} : (__mmask64{1} << left) - 1;
-    __m512i most = _mm512_setzero_si512();
-    for (int i = 0; i < count; ++i) most = _mm512_max_epu8(most, _mm512_maskz_loadu_epi8(mask, in[i] + c));
-    _mm512_mask_storeu_epi8(out + c, mask, most);
+  int c = 0;
+  for (; c + 64 <= channels; c += 64) {
+    __m512i most = _mm512_loadu_si512(in[0] + c);
+    for (int i = 1; i < count; ++i) most = _mm512_max_epu8(most, _mm512_loadu_si512(in[i] + c));
+    _mm512_storeu_si512(out + c, most);
+  }
+  for (; c < channels; c += 16) {
+    const __mmask16 mask = first_lanes(channels - c);
+    __m128i most = _mm_maskz_loadu_epi8(mask, in[0] + c);
+    for (int i = 1; i < count; ++i) most = _mm_max_epu8(most, _mm_maskz_loadu_epi8(mask, in[i] + c));
+    _mm_mask_storeu_epi8(out + c, mask, most);
   }
 }
 
+/// A cache line of each pixel at a time.
 inline void sum(const std::uint8_t* const* in, int count, std::int32_t* acc, int channels) {
-  for (int c = 0; c < channels; c += 16) {
+  int c = 0;
+  for (; c + 64 <= channels; c += 64) {
+    __m512i total[4] = {};
+    for (int i = 0; i < count; ++i) {
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const auto* bytes = reinterpret_cast<const __m128i*>(in[i] + c + 16 * j);
+        total[j] = _mm512_add_epi32(total[j], _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes)));
+      }
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) _mm512_storeu_si512(acc + c + 16 * j, total[j]);
+  }
+  for (; c < channels; c += 16) {
     __m512i total = _mm512_setzero_si512();
     for (int i = 0; i < count; ++i) total = _mm512_add_epi32(total, widened(in[i] + c, channels - c));
     _mm512_mask_storeu_epi32(acc + c, first_lanes(channels - c), total);
