@@ -188,6 +188,22 @@ class Planner {
                              const EngineTensor& out) const {
     return make_average_pool(context_, pool, in[0], out);
   }
+  std::unique_ptr<Step> make(const SliceInstr& slice, int, const std::vector<EngineTensor>& in,
+                             const EngineTensor& out) const {
+    return make_slice(slice, in[0], out);
+  }
+  std::unique_ptr<Step> make(const PadInstr& pad, int, const std::vector<EngineTensor>& in,
+                             const EngineTensor& out) const {
+    return make_pad(pad, in[0], out);
+  }
+  std::unique_ptr<Step> make(const TableInstr& table, int, const std::vector<EngineTensor>& in,
+                             const EngineTensor& out) const {
+    return make_table(context_, table, in[0], out);
+  }
+  std::unique_ptr<Step> make(const ReshapeInstr&, int, const std::vector<EngineTensor>& in,
+                             const EngineTensor& out) const {
+    return make_reshape(in[0], out);
+  }
   template <class Instr>
   std::unique_ptr<Step> make(const Instr&, int, const std::vector<EngineTensor>&, const EngineTensor&) const {
     return nullptr;

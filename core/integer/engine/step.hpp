@@ -67,6 +67,11 @@ std::unique_ptr<Step> make_max_pool(const StepContext& context, const MaxPoolIns
                                     const EngineTensor& out);
 std::unique_ptr<Step> make_average_pool(const StepContext& context, const AvgPoolInstr& pool, const EngineTensor& in,
                                         const EngineTensor& out);
+std::unique_ptr<Step> make_slice(const SliceInstr& slice, const EngineTensor& in, const EngineTensor& out);
+std::unique_ptr<Step> make_pad(const PadInstr& pad, const EngineTensor& in, const EngineTensor& out);
+std::unique_ptr<Step> make_reshape(const EngineTensor& in, const EngineTensor& out);
+std::unique_ptr<Step> make_table(const StepContext& context, const TableInstr& table, const EngineTensor& in,
+                                 const EngineTensor& out);
 /// Any instruction, through the interpreter. Never null.
 std::unique_ptr<Step> make_reference(const StepContext& context, const Operation& operation,
                                      const std::vector<EngineTensor>& in, const EngineTensor& out);
