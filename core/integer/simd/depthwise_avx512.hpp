@@ -137,7 +137,7 @@ struct Inner {
   }
 };
 
-/// Up to kDepthwiseStrip columns of one or two output rows of a block of channels.
+/// Up to depthwise_strip columns of one or two output rows of a block of channels.
 struct Strip {
   int y, x, columns, channel;
   bool two;  ///< else the second row is not there, and what is made of it is overwritten
@@ -257,9 +257,10 @@ __attribute__((noinline)) void strip_stride2(const Depthwise3x3& d, const Strip&
 /// One or two output rows of a block of channels.
 template <class V, TileEnd kEnd>
 inline void rows_of_block(const Depthwise3x3& d, int y, int rows, int channel, const std::int8_t* weights) {
-  typename V::Reg words[2 * kDepthwiseStrip];
-  for (int x = 0; x < d.ow; x += kDepthwiseStrip) {
-    const int columns = d.ow - x < kDepthwiseStrip ? d.ow - x : kDepthwiseStrip;
+  typename V::Reg words[2 * kMaxStrip];
+  const int strip_columns = depthwise_strip(static_cast<int>(d.in_pitch));
+  for (int x = 0; x < d.ow; x += strip_columns) {
+    const int columns = d.ow - x < strip_columns ? d.ow - x : strip_columns;
     Strip strip{y, x, columns, channel, rows == 2, weights};
     if (d.stride == 1) {
       strip_half<V, false, kEnd>(d, strip, words);

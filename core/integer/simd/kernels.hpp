@@ -97,10 +97,13 @@ struct Depthwise {
   Finish finish;
 };
 
-/// Output columns that a kernel works on at once: its input rows and what it keeps stay in the first cache.
-inline constexpr int kDepthwiseStrip = 28;
+/// Output columns that a kernel works on at once: four input rows of them stay in the first cache.
+inline constexpr int kMaxStrip = 112;
+static constexpr int depthwise_strip(int pitch) {
+  return pitch >= 4096 / 28 ? 28 : (pitch <= 4096 / kMaxStrip ? kMaxStrip : 4096 / pitch);
+}
 static constexpr int depthwise_outside_bytes(int pitch) {
-  return (2 * kDepthwiseStrip + 1) * pitch + kTailBytes;
+  return (2 * kMaxStrip + 1) * pitch + kTailBytes;
 }
 
 /// Rows [row_begin, row_end) of a 3x3 depthwise convolution without dilation, stride 1 or 2.
