@@ -16,9 +16,11 @@ constexpr int kLeastBlock = 48;         ///< pixels
 constexpr std::int64_t kHeavyWeights = 256 << 10;
 constexpr std::int64_t kUnitWork = 500'000;  ///< multiplications that are worth handing to another thread
 constexpr int kMaxUnits = 16;
+constexpr std::int64_t kSharedWeights = 512 << 10;  ///< that every thread may read all of
+constexpr int kLeastPixels = 24;                    ///< of a unit: fewer read the weights too often
 
-/// How the work of a phase is cut for threads: by pixels, or by output channels where weights are the larger operand.
-/// Depends on shapes only.
+/// How the work of a phase is cut for threads: by pixels, or by output channels where weights are the larger operand or
+/// there are few pixels. Depends on shapes only.
 struct Cut {
   std::int64_t pixels;  ///< per unit
   int channels;         ///< per unit, a multiple of kMaxColumns
@@ -29,11 +31,12 @@ struct Cut {
 Cut cut_of(std::int64_t pixels, int depth, int channels) {
   const std::int64_t work = pixels * depth * channels;
   const std::int64_t units = std::clamp<std::int64_t>(work / kUnitWork, 1, kMaxUnits);
-  if (channels > pixels && channels >= 2 * kMaxColumns) {
+  const bool by_channels = std::int64_t{depth} * channels > kSharedWeights || pixels < 2 * kLeastPixels;
+  if (by_channels && channels >= 2 * kMaxColumns) {
     const int per_unit = round_up(ceil_div(channels, static_cast<int>(units)), kMaxColumns);
     return {pixels, per_unit, 1, ceil_div(channels, per_unit)};
   }
-  const std::int64_t per_unit = ceil_div(pixels, units);
+  const std::int64_t per_unit = ceil_div(pixels, std::min(units, std::max<std::int64_t>(pixels / kLeastPixels, 1)));
   return {per_unit, channels, ceil_div(pixels, per_unit), 1};
 }
 

@@ -172,8 +172,11 @@ __attribute__((noinline)) void run_raw(const PanelJob& job) {
 constexpr int kDeepRows[5] = {0, 16, 12, 8, 6}, kShallowRows[5] = {0, 8, 8, 6, 4};
 constexpr int kShallowQuads = 16;
 
-inline int tile_rows(int panels, int quads) {
-  return quads <= kShallowQuads ? kShallowRows[panels] : kDeepRows[panels];
+/// How many tiles of nearly equal height share the rows.
+inline int tile_count(int rows, int panels, int quads) {
+  const int fewest = (rows + kDeepRows[panels] - 1) / kDeepRows[panels];
+  const int wanted = quads <= kShallowQuads ? rows / kShallowRows[panels] : 0;
+  return wanted > fewest ? wanted : fewest;
 }
 
 using TileFunction = void (*)(const PanelJob&);
@@ -214,7 +217,7 @@ inline TileFunction folded_function(TileEnd end, int panels, int rows) {
 
 /// All rows of a few panels whose bytes may be written whole: tiles of nearly equal height, the higher ones first.
 inline void run_panels(const Gemm& g, PanelJob job, int panels, bool half) {
-  const int limit = tile_rows(panels, g.quads), tiles = (g.rows + limit - 1) / limit;
+  const int tiles = tile_count(g.rows, panels, g.quads);
   const int rows = g.rows / tiles, higher = g.rows % tiles;
   const TileEnd end = tile_end(g.finish);
   const auto function = half ? folded_function<true> : folded_function<false>;
