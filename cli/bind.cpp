@@ -139,9 +139,13 @@ void bind(Flags& flags, QatOptions& options) {
   UpdateOptions& update = train.update;
   add("quantizer", options.graph.quantizer, "how grids are found during training", names_of(quantizer_kinds()));
   add("clipped", options.graph.clipped, "no gradient beyond the range; false: straight through everywhere");
+  add("merge", options.graph.merge,
+      "TI's batch norm in training: batch statistics in a float path that carries the gradient; else folded first");
   add("epochs", train.epochs, "how often every image is seen");
   add("batch", train.batch, "images per step");
   add("learning-rate", train.schedule.learning_rate, "of weights and biases, at its peak");
+  add("rate-in-codes", options.rate_in_codes,
+      "the learning rate counts in steps of the grids of weights, and of what is behind biases");
   add("threshold-learning-rate", options.threshold_learning_rate, "of what quantizers learn, at its peak");
   add("schedule", train.schedule.name, "of the learning rates", names_of(schedule_table()));
   add("warmup-epochs", train.schedule.warmup_epochs, "of a straight line up to the peak");

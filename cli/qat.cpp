@@ -62,7 +62,8 @@ Graph starting_graph(const QatCommand& command, const Method& method, const Flag
   double seconds = 0;
   const PtqOptions options = start_options(method, command.qat, flags, command.data.seed);
   Model start = model;
-  start.graph = quantize_with_progress("start", model.graph, *images, options, seconds).quantized;
+  const PtqResult quantized = quantize_with_progress("start", model.graph, *images, options, seconds);
+  start.graph = with_free_weights(quantized.quantized, quantized.reference);
   save_checkpoint(start, file);
   return start.graph;
 }

@@ -99,9 +99,10 @@ Graph TableRun::quantize_and_train(const std::string& name, const Method& method
   const auto begin = std::chrono::steady_clock::now();
   const PtqOptions start = start_options(method, table_.qat, flags_, table_.data.seed);
   const PtqResult quantized = quantize_with_progress(name + " start", model_.graph, *calibration_[set], start, seconds);
+  const Graph free = with_free_weights(quantized.quantized, quantized.reference);
   QatResult result = run_qat_job({.name = name,
                                   .model = model_,
-                                  .start = quantized.quantized,
+                                  .start = free,
                                   .training = *training_,
                                   .options = qat_options(method, table_.qat, flags_, table_.data.seed)},
                                  false);

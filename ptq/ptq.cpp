@@ -117,7 +117,9 @@ PtqResult post_training_quantize(const Graph& graph, ImageSource& images, const 
     entry["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     log.push_back(entry);
   }
-  return {.quantized = std::move(current), .report = {{"passes", std::move(log)}}};
+  return {.quantized = std::move(current),
+          .reference = std::move(context.reference),
+          .report = {{"passes", std::move(log)}}};
 }
 
 }  // namespace binade

@@ -44,6 +44,7 @@ PtqOptions ptq_preset(const std::string& name, int weight_bits, int activation_b
 
 struct PtqResult {
   Graph quantized;        ///< parameters on their grids, FakeQuant after every quantized tensor
+  Graph reference;        ///< its float twin: the same nodes and scales, weights before they were rounded
   nlohmann::json report;  ///< what each pass did: seconds, counts, per-tensor specs and errors
 };
 

@@ -1,6 +1,7 @@
 // Presets, and a training run with its quantizers watched.
 #include "qat/qat.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -15,7 +16,7 @@ QatOptions best(int, int) {
   QatOptions options;
   options.train = {.epochs = 4,
                    .batch = 32,
-                   .schedule = {.name = "cosine", .learning_rate = 1e-5, .warmup_epochs = 0.25},
+                   .schedule = {.name = "cosine", .learning_rate = 0.01, .warmup_epochs = 0.25},
                    .gradient_clip = 0,
                    .validate_epochs = 0,
                    .log_steps = 10,
@@ -26,6 +27,7 @@ QatOptions best(int, int) {
   options.train.update.weight_decay = 0;
   options.train.loss = {.labels = false, .distillation = 1, .temperature = 1};
   options.graph.quantizer = "tqt";
+  options.rate_in_codes = true;
   return options;
 }
 
@@ -57,6 +59,8 @@ std::map<std::string, std::string> settings(const QatOptions& options) {
   const auto text = [](double value) { return fmt::format("{}", value); };
   const WatchOptions& watch = options.watch;
   return {{"quantizer", options.graph.quantizer},
+          {"rate_in_codes", fmt::format("{}", options.rate_in_codes)},
+          {"merge", fmt::format("{}", options.graph.merge)},
           {"clipped", fmt::format("{}", options.graph.clipped)},
           {"threshold_learning_rate", text(options.threshold_learning_rate)},
           {"sample_steps", fmt::format("{}", watch.sample_steps)},
@@ -69,7 +73,13 @@ std::map<std::string, std::string> settings(const QatOptions& options) {
 QatResult quantization_aware_train(const Graph& start, const Graph& reference, TrainingSource& source,
                                    const QatOptions& options, const QatCallbacks& callbacks,
                                    const TrainCheckpoint* resume) {
-  const Graph network = resume != nullptr ? resume->network : training_graph(start, options.graph);
+  if (options.graph.merge && options.graph.quantizer != "pact-ema" && options.graph.quantizer != "fixed") {
+    throw UsageError(fmt::format("batch norm is merged with the quantizers pact-ema and fixed only, not with {}",
+                                 options.graph.quantizer));
+  }
+  const Graph first =
+      options.graph.merge ? merged_training_graph(start, reference) : training_graph(start, options.graph);
+  const Graph& network = resume != nullptr ? resume->network : first;
   TrainOptions train_options = options.train;
   if (train_options.schedule.learning_rate > 0) {
     train_options.update.threshold_learning_rate_factor =
@@ -79,6 +89,7 @@ QatResult quantization_aware_train(const Graph& start, const Graph& reference, T
   watch_options.seed = options.train.seed;
   watch_options.running_ranges = options.graph.quantizer == "pact-ema";
   watch_options.range_freeze_epoch = options.train.epochs / 2 + 1;
+  watch_options.statistics_freeze_epoch = std::max(0, options.train.epochs / 2 - 1);
   QuantizerWatch watch(network, watch_options);
   TrainCallbacks inner{.on_step = callbacks.on_step, .validate = {}, .on_checkpoint = {}};
   if (callbacks.validate) {
@@ -87,8 +98,15 @@ QatResult quantization_aware_train(const Graph& start, const Graph& reference, T
   if (callbacks.on_checkpoint) {
     inner.on_checkpoint = [&](const TrainCheckpoint& at) { callbacks.on_checkpoint(at, watch.rows()); };
   }
-  TrainCheckpoint end = train(network, source, train_options, inner, resume,
-                              {.teacher = &reference, .observer = &watch, .settings = settings(options)});
+  std::map<std::string, double> factors;
+  if (options.rate_in_codes) factors = parameter_units(start);
+  for (const QuantizerSite& site : quantizer_sites(first)) {
+    const bool is_log2 = std::holds_alternative<Tqt>(first.nodes()[static_cast<std::size_t>(site.node)].op);
+    if (site.learned && !is_log2) factors[first.name(*site.learned)] = first.tensor(*site.learned)[0];
+  }
+  TrainCheckpoint end =
+      train(network, source, train_options, inner, resume,
+            {.teacher = &reference, .observer = &watch, .settings = settings(options), .rate_factors = factors});
   return {.quantized = frozen_graph(end.network),
           .checkpoint = std::move(end),
           .telemetry = watch.rows(),

@@ -18,8 +18,11 @@ struct QatOptions {
   TrainOptions train;
   TrainingGraphOptions graph;
   WatchOptions watch;
-  /// Of what quantizers learn, at the peak of the schedule: log2 units for tqt.
+  /// Of what quantizers learn, at the peak of the schedule: in log2 units for tqt, else in units of the first value.
   double threshold_learning_rate = 0.01;
+  /// The learning rate of a weight counts in steps of its grid, that of a bias in steps of the grid behind its layer:
+  /// one rate for all widths and layers. For optimizers whose steps do not depend on the gradient's size.
+  bool rate_in_codes = false;
 };
 
 struct QatPreset {
@@ -48,8 +51,9 @@ struct QatCallbacks {
   std::function<void(const TrainCheckpoint&, std::span<const TelemetryRow>)> on_checkpoint;
 };
 
-/// Trains from `start`, a quantized graph such as post-training quantization makes; `reference` is the float network to
-/// learn from. With `resume` it goes on from there, to the same bits as if it had never stopped.
+/// Trains from `start` (also when it resumes: units and bits come from it), a quantized graph such as post-training
+/// quantization makes; `reference` is the float network to learn from. With `resume` it goes on from there, to the same
+/// bits as if it had never stopped.
 /// @throws UsageError as train()
 QatResult quantization_aware_train(const Graph& start, const Graph& reference, TrainingSource& source,
                                    const QatOptions& options, const QatCallbacks& callbacks = {},

@@ -94,7 +94,7 @@ QuantizerWatch::QuantizerWatch(const Graph& network, const WatchOptions& options
     if (site.role == QuantizerRole::bias) continue;
     Watched watched{.site = site, .name = network.name(site.value)};
     const Op& op = network.nodes()[static_cast<std::size_t>(site.node)].op;
-    if (site.role == QuantizerRole::weights && !std::holds_alternative<Lsq>(op)) {
+    if (site.role == QuantizerRole::weights && !std::holds_alternative<Lsq>(op) && network.is_parameter(site.value)) {
       watched.codes.emplace(options.oscillation, network.shape(site.value));
     }
     if (site.role == QuantizerRole::activation) by_value_[index_of(site.value)].push_back(watched_.size());
@@ -117,6 +117,15 @@ void QuantizerWatch::begin(Executor<float>& executor) {
 
 void QuantizerWatch::start_epoch(Executor<float>& executor, int epoch) {
   if (!begun_) begin(executor);
+  if (options_.statistics_freeze_epoch >= 0 && epoch >= options_.statistics_freeze_epoch) {
+    for (std::size_t i = 0; i < specs_.size(); ++i) {
+      const auto* norm = std::get_if<BatchNorm>(&op_of(executor, static_cast<int>(i)));
+      if (norm == nullptr || norm->frozen) continue;
+      BatchNorm frozen = *norm;
+      frozen.frozen = true;
+      executor.set_attributes(static_cast<int>(i), frozen);
+    }
+  }
   ranges_frozen_ = options_.range_freeze_epoch >= 0 && epoch >= options_.range_freeze_epoch;
 }
 
@@ -159,23 +168,32 @@ void QuantizerWatch::after_update(Executor<float>& executor, std::int64_t step) 
     const auto &input = specs_[static_cast<std::size_t>(site.input)],
                &weights = specs_[static_cast<std::size_t>(site.weights)];
     if (!input || !weights) continue;
-    const QuantSpec spec = bias_spec(*input, *weights, max_abs(executor.parameter(site.bias).span()), fake.spec.bits);
+    const QuantSpec spec = bias_spec(*input, *weights, largest(executor, site.bias), fake.spec.bits);
     if (spec == fake.spec) continue;
     fake.spec = spec;
     executor.set_attributes(site.node, fake);
   }
 }
 
+double QuantizerWatch::largest(const Executor<float>& executor, ValueId id) const {
+  const Graph& graph = executor.graph();
+  if (graph.is_parameter(id)) return max_abs(executor.parameter(id).span());
+  return max_abs(merged_value(graph, id, [&](ValueId parameter) { return executor.parameter(parameter); }).span());
+}
+
 void QuantizerWatch::follow_ranges(Executor<float>& executor, Watched& watched) {
-  const auto* old = std::get_if<FakeQuant>(&op_of(executor, watched.site.node));
-  if (old == nullptr) return;
-  FakeQuant fake = *old;
+  Op op = op_of(executor, watched.site.node);
+  QuantSpec* spec = nullptr;
+  if (auto* fake = std::get_if<FakeQuant>(&op)) spec = &fake->spec;
+  if (auto* merged = std::get_if<MergedQuant>(&op)) spec = &merged->spec;
+  if (spec == nullptr) return;
+  const QuantSpec before = *spec;
   if (watched.site.role == QuantizerRole::weights) {
-    fake.spec = spec_for_clip(max_abs(executor.parameter(watched.site.value).span()), fake.spec.bits, true);
+    *spec = spec_for_clip(largest(executor, watched.site.value), before.bits, true);
   } else if (watched.range.batches() > 0) {
-    fake.spec = watched.range.spec(fake.spec.bits);
+    *spec = watched.range.spec(before.bits);
   }
-  if (!(fake == *old)) executor.set_attributes(watched.site.node, fake);
+  if (!(*spec == before)) executor.set_attributes(watched.site.node, op);
 }
 
 void QuantizerWatch::note_exponent(Executor<float>& executor, Watched& watched, std::int64_t step) {
@@ -219,7 +237,9 @@ void QuantizerWatch::sample(const Executor<float>& executor, Watched& watched, s
   const Op& op = op_of(executor, watched.site.node);
   const double learned = learned_of(executor, watched.site);
   const bool is_weights = watched.site.role == QuantizerRole::weights;
-  if (is_weights) watched.clip_rate = part_outside(executor.parameter(watched.site.value), watched.ends);
+  if (is_weights && executor.graph().is_parameter(watched.site.value)) {
+    watched.clip_rate = part_outside(executor.parameter(watched.site.value), watched.ends);
+  }
   TelemetryRow row{.step = step,
                    .tensor = watched.name,
                    .role = is_weights ? "weights" : "activation",

@@ -20,9 +20,11 @@ struct WatchOptions {
   /// grids of the next.
   bool running_ranges = false;
   int range_freeze_epoch = -1;  ///< pact-ema: from this epoch (0, 1, ...) on grids stay; -1: never
-  int sample_steps = 10;        ///< steps between two samples of the record; 0: none
-  int hold_flips = 4;           ///< tqt: an exponent that changed so often in the last 100 steps is held; 0: never
-  double hold_margin = 0.25;    ///< until the learned log2 threshold is that far outside of the exponent's interval
+  int statistics_freeze_epoch =
+      -1;                     ///< from this epoch on batch norms use and keep their running statistics; -1: never
+  int sample_steps = 10;      ///< steps between two samples of the record; 0: none
+  int hold_flips = 4;         ///< tqt: an exponent that changed so often in the last 100 steps is held; 0: never
+  double hold_margin = 0.25;  ///< until the learned log2 threshold is that far outside of the exponent's interval
   OscillationOptions oscillation;
   std::uint64_t seed = 0;
 };
@@ -77,6 +79,8 @@ class QuantizerWatch final : public StepObserver {
   bool is_sampled(std::int64_t step) const { return options_.sample_steps > 0 && step % options_.sample_steps == 0; }
   void begin(Executor<float>& executor);
   void see(ValueId id, View<const float> view, std::int64_t step);
+  /// The largest magnitude of a parameter or of merged ones.
+  double largest(const Executor<float>& executor, ValueId id) const;
   void follow_ranges(Executor<float>& executor, Watched& watched);
   void note_exponent(Executor<float>& executor, Watched& watched, std::int64_t step);
   void sample(const Executor<float>& executor, Watched& watched, std::int64_t step);

@@ -169,6 +169,30 @@ class Run {
   int row_steps_here_ = 0;  ///< of the row, in this call of train()
 };
 
+/// Parameters whose rates have factors of their own get groups of their own.
+std::vector<ParameterGroup> split(const std::vector<ParameterGroup>& groups, const Graph& network,
+                                  const std::map<std::string, double>& factors) {
+  std::vector<ParameterGroup> result;
+  for (const ParameterGroup& group : groups) {
+    ParameterGroup rest = group;
+    rest.parameters.clear();
+    for (const ValueId id : group.parameters) {
+      const auto factor = factors.find(network.name(id));
+      if (factor == factors.end()) {
+        rest.parameters.push_back(id);
+        continue;
+      }
+      ParameterGroup own = group;
+      own.name += " " + network.name(id);
+      own.parameters = {id};
+      own.learning_rate_factor *= factor->second;
+      result.push_back(std::move(own));
+    }
+    if (!rest.parameters.empty()) result.push_back(std::move(rest));
+  }
+  return result;
+}
+
 }  // namespace
 
 std::map<std::string, std::string> settings(const TrainOptions& options) {
@@ -205,8 +229,9 @@ std::map<std::string, std::string> settings(const TrainOptions& options) {
 TrainCheckpoint train(const Graph& network, TrainingSource& source, const TrainOptions& options,
                       const TrainCallbacks& callbacks, const TrainCheckpoint* resume, const TrainPartners& partners) {
   check(options, network, source);
-  Trainer trainer(network, options.loss, parameter_groups(network, options.update), options.seed, partners.teacher,
-                  partners.observer);
+  Trainer trainer(network, options.loss,
+                  split(parameter_groups(network, options.update), network, partners.rate_factors), options.seed,
+                  partners.teacher, partners.observer);
   TrainCheckpoint state{.network = network};
   std::map<std::string, std::string> wanted = settings(options);
   wanted.insert(partners.settings.begin(), partners.settings.end());

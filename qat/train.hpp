@@ -68,6 +68,7 @@ struct TrainPartners {
   const Graph* teacher = nullptr;
   StepObserver* observer = nullptr;
   std::map<std::string, std::string> settings;  ///< theirs, to be compared like those of TrainOptions
+  std::map<std::string, double> rate_factors;   ///< on the learning rates of parameters, by their names; else 1
 };
 
 /// Trains until `options.epochs` epochs are done, from the network as it is or from a checkpoint of the same network

@@ -25,7 +25,13 @@ QuantizerRole role_of(const Graph& graph, const Node& quantizer) {
     const Node& node = graph.nodes()[static_cast<std::size_t>(reader)];
     if (has_bias(node) && node.in[kBias] == quantizer.out) return QuantizerRole::bias;
   }
-  return graph.is_parameter(quantizer.in[0]) ? QuantizerRole::weights : QuantizerRole::activation;
+  const Node* producer = graph.producer(quantizer.in[0]);
+  const bool is_merged = producer != nullptr && std::holds_alternative<MergedWeights>(producer->op);
+  return is_merged || graph.is_parameter(quantizer.in[0]) ? QuantizerRole::weights : QuantizerRole::activation;
+}
+
+bool learns(const Op& op) {
+  return std::holds_alternative<Pact>(op) || std::holds_alternative<Tqt>(op) || std::holds_alternative<Lsq>(op);
 }
 
 /// log2 of the end of the range, [-2^k, 2^k) or [0, 2^k).
@@ -75,7 +81,7 @@ int quantizer_of(const Graph& graph, ValueId id) {
 /// The grid of the quantizer at `node`, with what it learned. @pre not Lsq
 QuantSpec spec_at(const Graph& graph, int node) {
   const Node& quantizer = graph.nodes()[static_cast<std::size_t>(node)];
-  const double learned = quantizer.in.size() > 1 ? static_cast<double>(graph.tensor(quantizer.in[1])[0]) : 0.0;
+  const double learned = learns(quantizer.op) ? static_cast<double>(graph.tensor(quantizer.in[1])[0]) : 0.0;
   const std::optional<QuantSpec> spec = quantizer_spec(quantizer.op, learned);
   require(spec.has_value(), "'" + quantizer.name + "' has no fixed-point grid");
   return *spec;
@@ -94,12 +100,12 @@ std::span<const QuantizerKind> quantizer_kinds() {
 }
 
 bool is_quantizer(const Op& op) {
-  return std::holds_alternative<FakeQuant>(op) || std::holds_alternative<Pact>(op) || std::holds_alternative<Tqt>(op) ||
-         std::holds_alternative<Lsq>(op);
+  return std::holds_alternative<FakeQuant>(op) || std::holds_alternative<MergedQuant>(op) || learns(op);
 }
 
 std::optional<QuantSpec> quantizer_spec(const Op& op, double learned) {
   if (const auto* fake = std::get_if<FakeQuant>(&op)) return fake->spec;
+  if (const auto* merged = std::get_if<MergedQuant>(&op)) return merged->spec;
   if (const auto* pact = std::get_if<Pact>(&op)) return pact->spec(learned);
   if (const auto* tqt = std::get_if<Tqt>(&op)) return tqt->spec(learned);
   return std::nullopt;
@@ -123,8 +129,57 @@ Graph training_graph(const Graph& quantized, const TrainingGraphOptions& options
   });
 }
 
+Graph with_free_weights(const Graph& quantized, const Graph& reference) {
+  constexpr double kFree = 0.45;
+  Graph result = quantized;
+  for (const QuantizerSite& site : quantizer_sites(quantized)) {
+    ValueId twin{};
+    if (site.role != QuantizerRole::weights || !reference.find(quantized.name(site.value), twin)) continue;
+    if (!reference.is_parameter(twin) || reference.shape(twin) != quantized.shape(site.value)) continue;
+    const auto* fake = std::get_if<FakeQuant>(&quantized.nodes()[static_cast<std::size_t>(site.node)].op);
+    if (fake == nullptr) continue;
+    Tensor<float>& weights = result.tensor(site.value);
+    const Tensor<float>& wanted = reference.tensor(twin);
+    const double reach = kFree * fake->spec.step();
+    for (std::int64_t i = 0; i < weights.count(); ++i) {
+      const double code = fake_quantize(static_cast<double>(weights[i]), fake->spec, fake->rounding);
+      weights[i] = static_cast<float>(std::clamp(static_cast<double>(wanted[i]), code - reach, code + reach));
+    }
+  }
+  return result;
+}
+
+std::map<std::string, double> parameter_units(const Graph& quantized) {
+  std::map<std::string, double> units;
+  const std::vector<QuantizerSite> sites = quantizer_sites(quantized);
+  for (const QuantizerSite& site : sites) {
+    if (site.role == QuantizerRole::weights) {
+      units[quantized.name(site.value)] = spec_at(quantized, site.node).step();
+    }
+  }
+  for (const BiasSite& site : bias_sites(quantized)) {
+    // From the layer on to the quantizer behind it, through its activation function.
+    ValueId value = quantized.nodes()[static_cast<std::size_t>(site.node)].out;
+    for (std::vector<int> readers = quantized.consumers(value); readers.size() == 1;
+         readers = quantized.consumers(value)) {
+      const Node& reader = quantized.nodes()[static_cast<std::size_t>(readers[0])];
+      if (is_quantizer(reader.op)) {
+        units[quantized.name(site.bias)] = spec_at(quantized, readers[0]).step();
+        break;
+      }
+      value = reader.out;
+    }
+  }
+  return units;
+}
+
 Graph frozen_graph(const Graph& training) {
   Graph frozen = rewrite(training, [&](Rewriter& to, const Node& node) {
+    const bool is_merge = std::holds_alternative<MergedWeights>(node.op) || std::holds_alternative<MergedBias>(node.op);
+    if (is_merge) {
+      Tensor<float> value = merged_value(training, node.out, [&](ValueId id) { return training.tensor(id).view(); });
+      return to.replace(node.out, to.target().parameter(to.target().unique_name(node.name), std::move(value)));
+    }
     if (std::holds_alternative<Lsq>(node.op) || !is_quantizer(node.op)) return static_cast<void>(to.copy(node));
     const Rounding rounding = std::visit(
         [](const auto& op) {
@@ -133,8 +188,10 @@ Graph frozen_graph(const Graph& training) {
         },
         node.op);
     const FakeQuant fake{.spec = spec_at(training, training.value(node.out).node), .rounding = rounding};
-    to.replace(node.out, to.target().add(node.name, fake, {to(node.in[0])}));
+    const std::size_t value = std::holds_alternative<MergedQuant>(node.op) ? 1 : 0;
+    to.replace(node.out, to.target().add(node.name, fake, {to(node.in[value])}));
   });
+  frozen = without_dead_nodes(frozen);  // the float path of merged layers
   for (const BiasSite& site : bias_sites(frozen)) {
     FakeQuant fake = std::get<FakeQuant>(frozen.nodes()[static_cast<std::size_t>(site.node)].op);
     fake.spec = bias_spec(spec_at(frozen, site.input), spec_at(frozen, site.weights),
@@ -150,7 +207,7 @@ std::vector<QuantizerSite> quantizer_sites(const Graph& graph) {
     const Node& node = graph.nodes()[i];
     if (!is_quantizer(node.op)) continue;
     sites.push_back({static_cast<int>(i), role_of(graph, node), node.in[0],
-                     node.in.size() > 1 ? std::optional(node.in[1]) : std::nullopt});
+                     learns(node.op) ? std::optional(node.in[1]) : std::nullopt});
   }
   return sites;
 }
@@ -162,7 +219,9 @@ std::vector<BiasSite> bias_sites(const Graph& graph) {
     const Node* quantizer = graph.producer(node.in[kBias]);
     if (quantizer == nullptr || !std::holds_alternative<FakeQuant>(quantizer->op)) continue;
     const int input = quantizer_of(graph, node.in[kInput]), weights = quantizer_of(graph, node.in[kWeights]);
-    if (input >= 0 && weights >= 0 && graph.is_parameter(quantizer->in[0])) {
+    const Node* merged = graph.producer(quantizer->in[0]);
+    const bool is_known = merged == nullptr || std::holds_alternative<MergedBias>(merged->op);
+    if (input >= 0 && weights >= 0 && is_known) {
       sites.push_back({graph.value(quantizer->out).node, quantizer->in[0], input, weights});
     }
   }

@@ -1,6 +1,8 @@
 // From a quantized graph to one whose quantizers learn, and back.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,6 +23,7 @@ struct QuantizerKind {
 std::span<const QuantizerKind> quantizer_kinds();
 
 struct TrainingGraphOptions {
+  bool merge = false;             ///< see merged_training_graph(); with pact-ema and fixed only
   std::string quantizer = "tqt";  ///< of the table
   bool clipped = true;            ///< straight-through only inside the range; false: everywhere (not tqt, lsq)
 };
@@ -34,6 +37,15 @@ struct TrainingGraphOptions {
 /// @throws UsageError for an unknown kind
 Graph training_graph(const Graph& quantized, const TrainingGraphOptions& options);
 
+/// The same quantized network with weights off their codes again: where they were in `reference`, its float twin, but
+/// no further than 0.45 codes from the code that was chosen for them. What was rounded on purpose keeps its code; what
+/// lay near a border is free to cross it.
+Graph with_free_weights(const Graph& quantized, const Graph& reference);
+
+/// How large a change of a parameter is worth mentioning, by its name: for weights the step of their grid, for biases
+/// that of the grid behind their layer. Nothing for others.
+std::map<std::string, double> parameter_units(const Graph& quantized);
+
 /// The network on the grids that were learned: every Tqt and Pact becomes a FakeQuant, biases follow. Lsq stays: its
 /// steps are no fixed-point grids.
 Graph frozen_graph(const Graph& training);
@@ -44,9 +56,17 @@ enum class QuantizerRole { activation, weights, bias };
 struct QuantizerSite {
   int node = 0;
   QuantizerRole role = QuantizerRole::activation;
-  ValueId value{};                 ///< what it quantizes
+  ValueId value{};                 ///< what it quantizes; of a MergedQuant the float path's
   std::optional<ValueId> learned;  ///< the parameter it reads
 };
+
+/// TI's batch norm in training [ti-semantics 2.3]: beside the quantized path of `quantized`, whose parameters become
+/// merges of the layers' own with the running statistics, goes a float path with the batch norms of `network` on batch
+/// statistics, which carries the gradient. Layers without a batch norm stay as training_graph() makes them ("fixed").
+/// Weights start at what `quantized` holds, biases too, whatever was done to them. Where nothing was done, outputs in
+/// inference are those of `quantized`, bit by bit, and frozen_graph() gives it back.
+/// @throws UsageError if `network` has no batch norm behind a layer, or `quantized` has other channels' scales
+Graph merged_training_graph(const Graph& quantized, const Graph& network);
 
 /// All of them, in the order of the nodes.
 std::vector<QuantizerSite> quantizer_sites(const Graph& graph);
@@ -59,9 +79,12 @@ std::optional<QuantSpec> quantizer_spec(const Op& op, double learned);
 /// A bias quantizer, and the quantizers (nodes) of the input and the weights that it is added to.
 struct BiasSite {
   int node = 0;
-  ValueId bias{};
+  ValueId bias{};  ///< a parameter or a MergedBias
   int input = 0, weights = 0;
 };
+
+/// The elements of a parameter, or of a MergedWeights or MergedBias made of parameters. `elements` gives a parameter's.
+Tensor<float> merged_value(const Graph& graph, ValueId id, const std::function<View<const float>(ValueId)>& elements);
 std::vector<BiasSite> bias_sites(const Graph& graph);
 
 }  // namespace binade

@@ -71,7 +71,7 @@ template <class T>
 void BatchNorm::forward(const Forward<T>& f) const {
   const std::size_t c = static_cast<std::size_t>(f.out.shape.c);
   std::vector<double> mean(f.in[3].data, f.in[3].data + c), variance(f.in[4].data, f.in[4].data + c);
-  if (f.mode == Mode::training) {
+  if (f.mode == Mode::training && !frozen) {
     const double pixels = static_cast<double>(f.out.shape.pixels());
     if (pixels < 2) {
       throw DataError("BatchNorm: one value per channel has no variance to train with; use a larger batch");
@@ -125,6 +125,7 @@ void BatchNorm::backward(const Backward<T>& b) const {
     if (b.din[2]) b.din[2].data[i] += static_cast<T>(dbeta);
     const double scale = static_cast<double>(b.in[1].data[i]) * inverse, slope = -scale * inverse * dgamma / m;
     by_gradient[i] = static_cast<T>(scale);
+    if (frozen) continue;  // the statistics do not depend on x
     by_value[i] = static_cast<T>(slope);
     constant[i] = static_cast<T>(-scale * dbeta / m - slope * kept.mean[i]);
   }

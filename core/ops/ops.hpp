@@ -141,12 +141,15 @@ struct Linear {
 /// @math y = gamma * (x - mean) / sqrt(variance + epsilon) + beta
 /// Training: batch mean and biased variance normalise; running <- (1 - momentum) * running + momentum * batch, the
 /// running variance taking the unbiased batch variance (PyTorch's convention). `updated` = {inputs 3, 4}.
+/// `frozen`: training, too, normalises by the running statistics and leaves them alone.
 struct BatchNorm {
   static constexpr std::string_view name = "BatchNorm";
   double epsilon = 1e-5;
   double momentum = 0.1;
+  bool frozen = false;
   static constexpr auto fields =
-      std::tuple{Field{"epsilon", &BatchNorm::epsilon}, Field{"momentum", &BatchNorm::momentum}};
+      std::tuple{Field{"epsilon", &BatchNorm::epsilon}, Field{"momentum", &BatchNorm::momentum},
+                 Field{"frozen", &BatchNorm::frozen}};
   Shape infer(std::span<const Shape> in) const;
   template <class T>
   void forward(const Forward<T>& f) const;
@@ -556,6 +559,52 @@ struct Lsq {
   friend bool operator==(const Lsq&, const Lsq&) = default;
 };
 
+/// The weights of a layer with the batch norm behind it merged into them. in: w {oc, kh, kw, ic/groups}, gamma, running
+/// variance. @math y[o,...] = w[o,...] * gamma[o] / sqrt(variance[o] + epsilon), in double, rounded once
+/// The variance gets no gradient.
+struct MergedWeights {
+  static constexpr std::string_view name = "MergedWeights";
+  double epsilon = 1e-5;
+  static constexpr auto fields = std::tuple{Field{"epsilon", &MergedWeights::epsilon}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
+  friend bool operator==(const MergedWeights&, const MergedWeights&) = default;
+};
+
+/// The bias that goes with MergedWeights. in: gamma, beta, running mean, running variance, [b].
+/// @math y = gamma / sqrt(variance + epsilon) * (b - mean) + beta   The statistics get no gradient.
+struct MergedBias {
+  static constexpr std::string_view name = "MergedBias";
+  double epsilon = 1e-5;
+  static constexpr auto fields = std::tuple{Field{"epsilon", &MergedBias::epsilon}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
+  friend bool operator==(const MergedBias&, const MergedBias&) = default;
+};
+
+/// FakeQuant of one value with the gradient of another: of a quantized path and the float path beside it.
+/// in: x of the float path, z of the quantized path. @math y = z on the grid
+/// @grad dx = dout where min_real < x < max_real + step, else 0; dz = 0   @source TI's "ste" [ti-semantics 2.3]
+struct MergedQuant {
+  static constexpr std::string_view name = "MergedQuant";
+  QuantSpec spec;
+  Rounding rounding = Rounding::half_up;
+  static constexpr auto fields =
+      std::tuple{Field{"spec", &MergedQuant::spec}, Field{"rounding", &MergedQuant::rounding}};
+  Shape infer(std::span<const Shape> in) const;
+  template <class T>
+  void forward(const Forward<T>& f) const;
+  template <class T>
+  void backward(const Backward<T>& b) const;
+  friend bool operator==(const MergedQuant&, const MergedQuant&) = default;
+};
+
 /// Mean divergence of a network's softmax from a teacher's, over all pixels. in: logits {n,h,w,classes}, the teacher's
 /// logits, [another loss {1,1,1,1} to add to]. Output {1,1,1,1}. The teacher gets no gradient.
 /// @math weight * temperature^2 * mean KL(softmax(teacher / temperature) || softmax(logits / temperature)) + loss
@@ -592,9 +641,10 @@ template <IsOp... Ops>
 using OneOf = std::variant<Ops...>;
 
 /// The closed set.
-using Op = OneOf<Conv2d, ConvTranspose2d, Linear, BatchNorm, LayerNorm, Relu, Clip, LeakyRelu, PRelu, Sigmoid,
-                 HardSigmoid, HardSwish, Softmax, Add, Mul, Concat, Slice, Pad, MaxPool, AvgPool, GlobalAvgPool, Resize,
-                 Reshape, Dropout, CrossEntropy, FakeQuant, Pact, Tqt, Lsq, Distillation>;
+using Op =
+    OneOf<Conv2d, ConvTranspose2d, Linear, BatchNorm, LayerNorm, Relu, Clip, LeakyRelu, PRelu, Sigmoid, HardSigmoid,
+          HardSwish, Softmax, Add, Mul, Concat, Slice, Pad, MaxPool, AvgPool, GlobalAvgPool, Resize, Reshape, Dropout,
+          CrossEntropy, FakeQuant, Pact, Tqt, Lsq, Distillation, MergedWeights, MergedBias, MergedQuant>;
 
 inline std::string_view op_name(const Op& op) {
   return std::visit([](const auto& o) { return std::remove_cvref_t<decltype(o)>::name; }, op);

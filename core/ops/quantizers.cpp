@@ -1,4 +1,5 @@
-// FakeQuant, on a fixed grid, and the quantizers whose grid follows a learned parameter: Pact, Tqt, Lsq.
+// FakeQuant and MergedQuant, on a fixed grid, and the quantizers whose grid follows a learned parameter: Pact, Tqt,
+// Lsq.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -57,6 +58,27 @@ void FakeQuant::backward(const Backward<T>& b) const {
   // The limits in units of x. They have bits + 1 significant bits: more than 23 do not fit a float, hence double.
   const double lo = std::ldexp(static_cast<double>(spec.min_code()) - 0.5, -spec.frac);
   const double hi = std::ldexp(static_cast<double>(spec.max_code()) + 0.5, -spec.frac);
+  detail::map_gradient(
+      b, [=](T x, T dy) { return lo < static_cast<double>(x) && static_cast<double>(x) < hi ? dy : T(0); });
+}
+
+Shape MergedQuant::infer(std::span<const Shape> in) const {
+  detail::expect_inputs(name, in, 2, 2);
+  expect_grid(name, spec.bits);
+  if (in[0] != in[1]) {
+    throw DataError("MergedQuant: the float path is " + to_string(in[0]) + ", the quantized one " + to_string(in[1]));
+  }
+  return in[0];
+}
+
+template <class T>
+void MergedQuant::forward(const Forward<T>& f) const {
+  quantize_view(f.in[1], f.out, spec, rounding);
+}
+
+template <class T>
+void MergedQuant::backward(const Backward<T>& b) const {
+  const double lo = spec.min_real(), hi = spec.max_real() + spec.step();
   detail::map_gradient(
       b, [=](T x, T dy) { return lo < static_cast<double>(x) && static_cast<double>(x) < hi ? dy : T(0); });
 }
@@ -209,6 +231,10 @@ template void FakeQuant::forward(const Forward<float>&) const;
 template void FakeQuant::forward(const Forward<double>&) const;
 template void FakeQuant::backward(const Backward<float>&) const;
 template void FakeQuant::backward(const Backward<double>&) const;
+template void MergedQuant::forward(const Forward<float>&) const;
+template void MergedQuant::forward(const Forward<double>&) const;
+template void MergedQuant::backward(const Backward<float>&) const;
+template void MergedQuant::backward(const Backward<double>&) const;
 template void Pact::forward(const Forward<float>&) const;
 template void Pact::forward(const Forward<double>&) const;
 template void Pact::backward(const Backward<float>&) const;

@@ -353,6 +353,28 @@ TEST(Ops, cross_entropy) {
   expect_refused(CrossEntropy{}, {{1, 2, 2, 3}, {1, 2, 2, 3}}, "wanted 1x2x2x1");
 }
 
+TEST(Ops, frozen_batch_norm_is_that_of_inference) {
+  const CheckOptions options{
+      .fill = {nullptr, nullptr, nullptr, nullptr, uniform(0.25, 4)}, .constant = {3, 4}, .float_tolerance = 5e-6};
+  for (const Shape s : {kLarge, Shape{3, 2, 4, 5}}) {
+    const Shape v = channel_shape(s.c);
+    check_op(BatchNorm{.frozen = true}, {s, v, v, v, v}, options);
+  }
+}
+
+TEST(Ops, merged_batch_norm) {
+  CheckOptions options{.fill = {nullptr, nullptr, uniform(0.25, 4)}, .constant = {2}};
+  for (const Shape s : {Shape{5, 3, 3, 7}, Shape{64, 1, 1, 300}}) {
+    check_op(MergedWeights{.epsilon = 0.01}, {s, channel_shape(s.n), channel_shape(s.n)}, options);
+  }
+  options = {.fill = {nullptr, nullptr, nullptr, uniform(0.25, 4)}, .constant = {2, 3}};
+  const Shape v = channel_shape(13);
+  check_op(MergedBias{.epsilon = 0.01}, {v, v, v, v}, options);
+  check_op(MergedBias{}, {v, v, v, v, v}, options);
+  expect_refused(MergedWeights{}, {{5, 1, 1, 3}, channel_shape(3), channel_shape(5)}, "gamma");
+  expect_refused(MergedBias{}, {v, v, v, channel_shape(3)}, "running variance");
+}
+
 TEST(Ops, distillation) {
   for (const double temperature : {1.0, 4.0}) {
     const Distillation op{.temperature = temperature, .weight = 0.7};

@@ -133,6 +133,17 @@ TEST(Quantizers, pact_gradient) {
   EXPECT_EQ(gradient(Pact{}, {x, alpha}, 1)[0], 0.5f + 3 + 3);
 }
 
+TEST(Quantizers, merged_quant_takes_its_gradient_from_the_float_path) {
+  const QuantSpec spec{3, 8, true};  // [-16, 16)
+  check_op(MergedQuant{.spec = spec}, {{2, 5, 7, 9}, {2, 5, 7, 9}},
+           {.fill = {nullptr, around(spec)}, .differentiable = false, .float_tolerance = 0});
+  const Tensor<float> x({1, 1, 1, 5}, std::vector<float>{-16, -15.9f, 3, 15.9f, 16}), z({1, 1, 1, 5}, 100.0f);
+  const Tensor<float> inside({1, 1, 1, 5}, std::vector<float>{0.5f, 3.5f, 3.5f, 3.5f, 0.5f}), none({1, 1, 1, 5}, 0.5f);
+  EXPECT_EQ(gradient(MergedQuant{.spec = spec}, {x, z}, 0), inside);
+  EXPECT_EQ(gradient(MergedQuant{.spec = spec}, {x, z}, 1), none);
+  expect_refused(MergedQuant{}, {{1, 2, 2, 3}, {1, 2, 2, 4}}, "float path");
+}
+
 TEST(Quantizers, plain_straight_through_passes_everything) {
   const Tensor<float> x({1, 1, 1, 3}, std::vector<float>{-1000, 0.3f, 1000}), alpha({1, 1, 1, 1}, 2.0f);
   const Tensor<float> all({1, 1, 1, 3}, 3.5f);

@@ -1,6 +1,8 @@
 // Quantizers in and out of training: nothing changes by going there, and what was learned comes back.
 #include "qat/training_graph.hpp"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
@@ -71,6 +73,45 @@ TEST(TrainingGraph, WhatWasLearnedIsFrozenAndBiasesFollow) {
   EXPECT_EQ(bias_sites(frozen).size(), 5U);
   const Tensor<float> images = stripe_images(8, 5);
   EXPECT_EQ(output(frozen, images), output(wanted, images));
+}
+
+TEST(TrainingGraph, FreedWeightsKeepTheirCodes) {
+  const Graph network = fold_batch_norm(tiny_network());
+  Graph quantized = small_quantized(tiny_network(), 4, 8);
+  for (const QuantizerSite& site : quantizer_sites(quantized)) {  // codes that are one off
+    if (site.role != QuantizerRole::weights) continue;
+    const QuantSpec spec = std::get<FakeQuant>(quantized.nodes()[static_cast<std::size_t>(site.node)].op).spec;
+    for (float& w : quantized.tensor(site.value).span()) {
+      w = fake_quantize(w + static_cast<float>(spec.step()), spec, Rounding::half_away);
+    }
+  }
+  const Graph freed = with_free_weights(quantized, network);
+  const Tensor<float> images = stripe_images(8, 5);
+  EXPECT_EQ(output(freed, images), output(quantized, images));
+  const auto weights = [](const Graph& graph) {
+    ValueId id{};
+    EXPECT_TRUE(graph.find("block.0.weight", id));
+    return graph.tensor(id);
+  };
+  const double step = quantizer_specs(quantized).at("block.0.weight").step();
+  int nearer = 0;
+  for (std::int64_t i = 0; i < weights(freed).count(); ++i) {
+    const double before = std::abs(weights(quantized)[i] - weights(network)[i]);
+    const double now = std::abs(weights(freed)[i] - weights(network)[i]);
+    nearer += now < before - 0.4 * step ? 1 : 0;
+    EXPECT_LE(std::abs(weights(freed)[i] - weights(quantized)[i]), 0.4501 * step);
+  }
+  EXPECT_GT(nearer, 100);  // of 128
+}
+
+TEST(TrainingGraph, UnitsAreStepsOfGrids) {
+  const Graph quantized = small_quantized(tiny_network(), 4, 8);
+  const std::map<std::string, double> units = parameter_units(quantized);
+  const SpecMap specs = quantizer_specs(quantized);
+  ASSERT_EQ(units.size(), 10U);  // weights and biases of five layers
+  EXPECT_EQ(units.at("block.0.weight"), specs.at("block.0.weight").step());
+  EXPECT_EQ(units.at("block.0.bias"), specs.at("block.2").step());  // behind its ReLU
+  EXPECT_EQ(units.at("block.6.bias"), specs.at("block.6").step());
 }
 
 TEST(TrainingGraph, EveryQuantizerHasItsRole) {

@@ -38,7 +38,7 @@ Tensor<double> run(const BatchNorm& op, Inputs in, Context context) {
   std::vector<double> mean(static_cast<std::size_t>(s.c)), variance(mean);
   for (int c = 0; c < s.c; ++c) {
     const std::size_t k = static_cast<std::size_t>(c);
-    if (context.mode == Mode::inference) {
+    if (context.mode == Mode::inference || op.frozen) {
       mean[k] = in[3][c];
       variance[k] = in[4][c];
       continue;
@@ -330,6 +330,24 @@ Tensor<double> run(const Lsq& op, Inputs in, Context) {
     const double v = std::min(std::max(x / step, op.is_signed ? -codes : 0), codes - 1);
     return step * on_grid(v, 1, -codes, codes, op.rounding);
   });
+}
+
+Tensor<double> run(const MergedWeights& op, Inputs in, Context) {
+  const Shape& s = in[0].shape();
+  return make(s, [&](int n, int h, int w, int c) {
+    return at(in[0], n, h, w, c) * in[1][n] / std::sqrt(in[2][n] + op.epsilon);
+  });
+}
+
+Tensor<double> run(const MergedBias& op, Inputs in, Context) {
+  return make(in[0].shape(), [&](int, int, int, int c) {
+    const double bias = in.size() > 4 ? in[4][c] : 0;
+    return (bias - in[2][c]) * in[0][c] / std::sqrt(in[3][c] + op.epsilon) + in[1][c];
+  });
+}
+
+Tensor<double> run(const MergedQuant& op, Inputs in, Context context) {
+  return run(FakeQuant{.spec = op.spec, .rounding = op.rounding}, in.subspan(1), context);
 }
 
 Tensor<double> run(const Distillation& op, Inputs in, Context) {

@@ -32,7 +32,7 @@ TEST_F(Smoke, QatKeepsANetworkThatEvaluatesAlike) {
   const Outcome resumed = run("qat", again);
   ASSERT_EQ(resumed.code, 0) << resumed.err;
   EXPECT_EQ(nlohmann::json::parse(resumed.out)["rows"][2]["top1"], row["top1"]);
-  expect_failure(run("qat", with(again, {"--qat.learning-rate", "0.5"})), 2, {"learning_rate: was 1e-05, now 0.5"});
+  expect_failure(run("qat", with(again, {"--qat.learning-rate", "0.5"})), 2, {"learning_rate: was 0.01, now 0.5"});
 }
 
 TEST_F(Smoke, TableHasRowsOfQat) {

@@ -1,0 +1,93 @@
+// MergedWeights and MergedBias: a layer's parameters with its batch norm in them, made anew in every step.
+#include <cmath>
+
+#include "core/ops/detail.hpp"
+
+namespace binade {
+namespace {
+
+/// gamma / sqrt(variance + epsilon)
+template <class T>
+double gain(const View<const T>& gamma, const View<const T>& variance, double epsilon, std::int64_t o) {
+  return static_cast<double>(gamma.data[o]) / std::sqrt(static_cast<double>(variance.data[o]) + epsilon);
+}
+
+}  // namespace
+
+Shape MergedWeights::infer(std::span<const Shape> in) const {
+  detail::expect_inputs(name, in, 3, 3);
+  detail::expect_vector(name, "gamma", in[1], in[0].n);
+  detail::expect_vector(name, "the running variance", in[2], in[0].n);
+  return in[0];
+}
+
+template <class T>
+void MergedWeights::forward(const Forward<T>& f) const {
+  const std::int64_t rows = f.out.shape.n, length = f.out.count() / std::max<std::int64_t>(1, rows);
+  for (std::int64_t o = 0; o < rows; ++o) {
+    const double g = gain(f.in[1], f.in[2], epsilon, o);
+    for (std::int64_t i = o * length; i < (o + 1) * length; ++i) {
+      f.out.data[i] = static_cast<T>(static_cast<double>(f.in[0].data[i]) * g);
+    }
+  }
+}
+
+template <class T>
+void MergedWeights::backward(const Backward<T>& b) const {
+  const std::int64_t rows = b.dout.shape.n, length = b.dout.count() / std::max<std::int64_t>(1, rows);
+  for (std::int64_t o = 0; o < rows; ++o) {
+    const double g = gain(b.in[1], b.in[2], epsilon, o);
+    double sum = 0;
+    for (std::int64_t i = o * length; i < (o + 1) * length; ++i) {
+      const double dy = static_cast<double>(b.dout.data[i]);
+      if (b.din[0]) b.din[0].data[i] += static_cast<T>(dy * g);
+      sum += dy * static_cast<double>(b.in[0].data[i]);
+    }
+    if (b.din[1]) {
+      b.din[1].data[o] += static_cast<T>(sum / std::sqrt(static_cast<double>(b.in[2].data[o]) + epsilon));
+    }
+  }
+}
+
+Shape MergedBias::infer(std::span<const Shape> in) const {
+  detail::expect_inputs(name, in, 4, 5);
+  constexpr std::string_view kNames[] = {"", "beta", "the running mean", "the running variance", "the bias"};
+  for (std::size_t i = 1; i < in.size(); ++i) detail::expect_vector(name, kNames[i], in[i], in[0].c);
+  detail::expect_vector(name, "gamma", in[0], in[0].c);
+  return in[0];
+}
+
+template <class T>
+void MergedBias::forward(const Forward<T>& f) const {
+  for (std::int64_t o = 0; o < f.out.count(); ++o) {
+    const double g = gain(f.in[0], f.in[3], epsilon, o);
+    const double bias = f.in.size() > 4 ? static_cast<double>(f.in[4].data[o]) : 0.0;
+    const double offset = static_cast<double>(f.in[1].data[o]) - g * static_cast<double>(f.in[2].data[o]);
+    f.out.data[o] = static_cast<T>(g * bias + offset);
+  }
+}
+
+template <class T>
+void MergedBias::backward(const Backward<T>& b) const {
+  for (std::int64_t o = 0; o < b.dout.count(); ++o) {
+    const double inverse = 1 / std::sqrt(static_cast<double>(b.in[3].data[o]) + epsilon);
+    const double dy = static_cast<double>(b.dout.data[o]);
+    const double bias = b.in.size() > 4 ? static_cast<double>(b.in[4].data[o]) : 0.0;
+    if (b.din[0]) b.din[0].data[o] += static_cast<T>(dy * inverse * (bias - static_cast<double>(b.in[2].data[o])));
+    if (b.din[1]) b.din[1].data[o] += static_cast<T>(dy);
+    if (b.in.size() > 4 && b.din[4]) {
+      b.din[4].data[o] += static_cast<T>(dy * inverse * static_cast<double>(b.in[0].data[o]));
+    }
+  }
+}
+
+template void MergedWeights::forward(const Forward<float>&) const;
+template void MergedWeights::forward(const Forward<double>&) const;
+template void MergedWeights::backward(const Backward<float>&) const;
+template void MergedWeights::backward(const Backward<double>&) const;
+template void MergedBias::forward(const Forward<float>&) const;
+template void MergedBias::forward(const Forward<double>&) const;
+template void MergedBias::backward(const Backward<float>&) const;
+template void MergedBias::backward(const Backward<double>&) const;
+
+}  // namespace binade
