@@ -1,4 +1,4 @@
-// Times a network of the zoo on the integer engine, with random codes: MODEL BATCH THREADS [SECONDS].
+// Times a network of the zoo on the integer engine, with random codes: MODEL BATCH THREADS [SECONDS [WIDTHS]].
 //
 // Prints "NAME integer8 bN Tthread: X ms (cpu Y)" as bench_float_inference does.
 #include <cstdio>
@@ -19,18 +19,20 @@ namespace {
 using namespace binade;
 
 int run(int argc, char** argv) {
-  if (argc < 4) throw UsageError("usage: bench_integer_inference MODEL BATCH THREADS [SECONDS]");
+  if (argc < 4) throw UsageError("usage: bench_integer_inference MODEL BATCH THREADS [SECONDS [WIDTHS]]");
   const int batch = std::atoi(argv[2]), threads = std::atoi(argv[3]);
   const double seconds = argc > 4 ? std::atof(argv[4]) : 2;
   if (batch < 1 || threads < 1) throw UsageError("BATCH and THREADS must be at least 1");
+  const std::string widths = argc > 5 ? argv[5] : "8";
   set_thread_count(threads);
   const Graph graph = build_graph(find_model(argv[1]));
-  const Program program = bench::RandomProgram(graph).make();
+  const Program program = bench::RandomProgram(graph, bench::widths_of(widths)).make();
   Engine engine(program);
   const std::vector<std::byte> in = bench::random_images(program, batch);
   std::vector<std::byte> out(static_cast<std::size_t>(bytes_of(program.output)) * static_cast<std::size_t>(batch));
   const bench::Timing time = bench::measure(seconds, [&] { engine.run(in, out, batch); });
-  std::printf("%s integer8 b%d %dthread: %.3f ms (cpu %.3f)\n", argv[1], batch, threads, time.wall_ms, time.cpu_ms);
+  std::printf("%s integer%s b%d %dthread: %.3f ms (cpu %.3f)\n", argv[1], widths.c_str(), batch, threads, time.wall_ms,
+              time.cpu_ms);
   return 0;
 }
 

@@ -1,4 +1,4 @@
-// Times the steps of a network of the zoo on the integer engine, one by one: MODEL THREADS [SECONDS PER STEP].
+// Times the steps of a network of the zoo on the integer engine, one by one: MODEL THREADS [SECONDS PER STEP [WIDTHS]].
 //
 // For each step: microseconds in a hot loop, and where it stands in the network; operations per second (an addition and
 // a multiplication are two) and their share of what this processor's vpdpbusd does in registers; then the sums. Lines
@@ -73,11 +73,12 @@ Layer layer_of(const Instr& instr) {
 }
 
 int run(int argc, char** argv) {
-  if (argc < 3) throw UsageError("usage: bench_integer_layers MODEL THREADS [SECONDS]");
+  if (argc < 3) throw UsageError("usage: bench_integer_layers MODEL THREADS [SECONDS [WIDTHS]]");
   const int threads = std::atoi(argv[2]);
   const double seconds = argc > 3 ? std::atof(argv[3]) : 0.02;
+  const std::string widths = argc > 4 ? argv[4] : "8";
   set_thread_count(threads);
-  const Program program = bench::RandomProgram(build_graph(find_model(argv[1]))).make();
+  const Program program = bench::RandomProgram(build_graph(find_model(argv[1])), bench::widths_of(widths)).make();
   const integer::EnginePlan plan = integer::plan_engine(program, integer::kernels_for(active_isa()), false);
   Block<std::byte> arena(plan.arena_bytes);
   std::fill_n(arena.data(), arena.size(), std::byte{1});
@@ -109,9 +110,10 @@ int run(int argc, char** argv) {
                 1e3 * network, rate, peak > 0 ? 100 * rate / peak : 0.0);
   }
   std::printf(
-      "%s integer8 steps %dthread: hot %.3f ms, in network %.3f ms; conv %.3f ms, depthwise %.3f ms; "
+      "%s integer%s steps %dthread: hot %.3f ms, in network %.3f ms; conv %.3f ms, depthwise %.3f ms; "
       "%.1f Gop/s of a peak of %.1f\n",
-      argv[1], threads, hot_sum, network_sum, conv_sum, depthwise_sum, operations / hot_sum / 1e6, peak);
+      argv[1], widths.c_str(), threads, hot_sum, network_sum, conv_sum, depthwise_sum, operations / hot_sum / 1e6,
+      peak);
   return 0;
 }
 

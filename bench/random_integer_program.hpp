@@ -1,6 +1,7 @@
 // An integer program with the layers of a network of the zoo and random codes: what time depends on.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -16,11 +17,27 @@
 
 namespace binade::bench {
 
-/// Activations have 8 bits, without sign behind a ReLU. For graphs of convolutions, ReLUs, additions, pooling and a
-/// classifier.
+/// 8 or 16.
+struct Widths {
+  int activations = 8, weights = 8;
+};
+
+/// "8" or "16": both; "16x8": activations, then weights. @throws UsageError
+inline Widths widths_of(const std::string& name) {
+  if (name == "8") return {8, 8};
+  if (name == "16") return {16, 16};
+  if (name == "16x8") return {16, 8};
+  if (name == "8x16") return {8, 16};
+  throw UsageError("widths '" + name + "': expected 8, 16, 16x8 or 8x16 (activations x weights)");
+}
+
+/// Activations have no sign behind a ReLU. Weights are normal, the standard deviation an eighth of the largest: as in
+/// trained layers, of which that decides how often sums of 16-bit products have to be split. For graphs of
+/// convolutions, ReLUs, additions, pooling and a classifier.
 class RandomProgram {
  public:
-  explicit RandomProgram(const Graph& graph, std::uint64_t seed = 1) : graph_(graph), random_(seed) {
+  explicit RandomProgram(const Graph& graph, Widths widths = {}, std::uint64_t seed = 1)
+      : graph_(graph), widths_(widths), random_(seed) {
     program_.target = "random";
     program_.input = place(graph.shape(graph.inputs()[0]), true);
     regions_[graph.inputs()[0]] = program_.input;
@@ -52,7 +69,7 @@ class RandomProgram {
       add_weighted({}, node, graph_.shape(node.in[1]));
     } else if constexpr (std::is_same_v<Op, Add>) {
       AddInstr sum{.a = regions_.at(node.in[0]), .b = regions_.at(node.in[1]), .shift_b = 1};
-      sum.requant = {.shift = 1, .lo = -128, .hi = 127};
+      sum.requant = {.shift = 1, .lo = lowest(), .hi = highest()};
       append(node, sum, out);
     } else if constexpr (std::is_same_v<Op, MaxPool>) {
       const MaxPoolInstr pool{.in = regions_.at(node.in[0]),
@@ -67,7 +84,7 @@ class RandomProgram {
       AvgPoolInstr pool{.in = regions_.at(node.in[0])};
       pool.kernel_h = pool.in.shape.h;
       pool.kernel_w = pool.in.shape.w;
-      pool.requant = {.lo = 0, .hi = 255};
+      pool.requant = {.lo = 0, .hi = highest(false)};
       append(node, pool, out, false);
     } else if constexpr (std::is_same_v<Op, Relu> || std::is_same_v<Op, Clip>) {
       clamp_last(node);
@@ -78,14 +95,18 @@ class RandomProgram {
 
   void add_weighted(ConvInstr conv, const Node& node, const Shape& w) {
     conv.in = regions_.at(node.in[0]);
-    conv.weights = constants(static_cast<std::size_t>(w.count()));
+    conv.weight_bits = static_cast<std::uint8_t>(widths_.weights);
+    const QuantSpec spec{.bits = conv.weight_bits};
+    conv.weights = constants(static_cast<std::size_t>(w.count() * code_bytes(spec)));
+    const double most = static_cast<double>(spec.max_code());
     for (std::int64_t i = 0; i < w.count(); ++i) {
-      program_.constants[conv.weights + static_cast<std::size_t>(i)] = static_cast<std::byte>(random_.below(31) - 15);
+      const double weight = std::clamp(random_.normal() * most / 8, -most, most);
+      store_code(program_.constants.data() + conv.weights, i, spec, static_cast<std::int32_t>(weight));
     }
     conv.bias = constants(4 * static_cast<std::size_t>(w.n));
-    const std::int64_t depth = std::int64_t{w.h} * w.w * w.c;
-    conv.acc_bound = depth * 255 * 15;
-    conv.requant = {.shift = 8, .lo = -128, .hi = 127};
+    conv.out.shape = graph_.shape(node.out);
+    conv.acc_bound = accumulator_bound(conv, program_.constants);
+    conv.requant = {.shift = widths_.weights, .lo = lowest(), .hi = highest()};
     append(node, conv, graph_.shape(node.out));
   }
 
@@ -98,7 +119,7 @@ class RandomProgram {
             require(instr.out == made, "RandomProgram: an activation must follow what makes its operand");
             instr.out.spec.is_signed = false;
             instr.requant.lo = 0;
-            instr.requant.hi = 255;
+            instr.requant.hi = highest(false);
             made = instr.out;
           }
         },
@@ -117,7 +138,9 @@ class RandomProgram {
   }
 
   Region place(const Shape& shape, bool is_signed) {
-    const Region region{shape, {.frac = 4, .bits = 8, .is_signed = is_signed}, program_.arena_bytes};
+    const Region region{shape,
+                        {.frac = 4, .bits = static_cast<std::uint8_t>(widths_.activations), .is_signed = is_signed},
+                        program_.arena_bytes};
     program_.arena_bytes +=
         static_cast<std::uint32_t>((bytes_of(region) + kRegionAlignment - 1) / kRegionAlignment) * kRegionAlignment;
     return region;
@@ -129,7 +152,11 @@ class RandomProgram {
     return static_cast<std::uint32_t>(at);
   }
 
+  int lowest() const { return -(1 << (widths_.activations - 1)); }
+  int highest(bool is_signed = true) const { return (1 << (widths_.activations - (is_signed ? 1 : 0))) - 1; }
+
   const Graph& graph_;
+  const Widths widths_;
   Random random_;
   Program program_;
   std::map<ValueId, Region> regions_;

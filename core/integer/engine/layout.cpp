@@ -59,7 +59,7 @@ class PadStep : public Step {
  public:
   PadStep(const PadInstr& pad, const EngineTensor& in, const EngineTensor& out)
       : pad_(pad), in_(in), out_(out), line_(row_bytes(out)) {
-    const int fill = out.is_bytes() ? pad.fill + out.zero() : pad.fill;
+    const int fill = pad.fill + out.stored_zero();
     for (int c = 0; c < out.shape.c; ++c) {
       for (std::size_t i = 0; i < code_size(out); ++i) {
         line_[static_cast<std::size_t>(c) * code_size(out) + i] = static_cast<std::uint8_t>(fill >> (8 * i));

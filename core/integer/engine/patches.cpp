@@ -32,6 +32,7 @@ Axis transposed_axis(int residue, int extent, int kernel, int stride, int pad, i
 }
 
 /// Whole kernel lines are one run when pixels are packed without gaps; else each tap is one, rounded up to four bytes.
+/// Channels are counted in bytes.
 void add_runs(Phase& phase, const Axis& rows, const Axis& columns, int channels, bool joined) {
   const int taps = static_cast<int>(columns.taps.size()), pixel = joined ? channels : round_up(channels, 4);
   phase.run_pixels = joined ? taps : 1;
@@ -62,7 +63,7 @@ Phase phase_of(const Axis& y, const Axis& x) {
 }  // namespace
 
 std::vector<Phase> phases_of(const ConvInstr& conv, const EngineTensor& in) {
-  const int channels = in.shape.c / conv.groups;
+  const int channels = in.shape.c / conv.groups * code_bytes(in.spec);
   const Shape& out = conv.out.shape;
   std::vector<Phase> phases;
   if (!conv.transposed) {
@@ -107,7 +108,7 @@ Gatherer::Gatherer(const Kernels& kernels, const Phase& phase, const EngineTenso
       in_(in),
       inner_(inner_columns(phase, in.shape.w)),
       outside_(padded_line_bytes()) {
-  std::fill_n(outside_.data(), outside_.size(), in.zero());
+  fill_zero(in, outside_.data(), outside_.size());
 }
 
 std::size_t Gatherer::padded_line_bytes() const {
@@ -123,7 +124,7 @@ std::size_t Gatherer::scratch_bytes(std::int64_t pixels) const {
 
 RunRange Gatherer::runs_of(int line) const {
   RunRange runs{0, static_cast<int>(phase_.runs.size())};
-  if (in_.zero() != 0 || phase_.run_pixels > 1 || phase_.run_bytes % 4 != 0) return runs;
+  if (in_.stored_zero() != 0 || phase_.run_pixels > 1 || phase_.run_bytes % 4 != 0) return runs;
   const auto is_inside = [&](int run) {
     const int y = line * phase_.stride_y + phase_.runs[static_cast<std::size_t>(run)].dy;
     return y >= 0 && y < in_.shape.h;
@@ -189,9 +190,9 @@ void Gatherer::pad_line(const std::uint8_t* line, int x, int count, std::uint8_t
   const int begin = std::clamp(x, 0, in_.shape.w), end = std::clamp(x + count, begin, in_.shape.w);
   const int left = (begin - x) * in_.pitch, inside = (end - begin) * in_.pitch, all = count * in_.pitch;
   const std::uint8_t* const from = line + std::ptrdiff_t{begin} * in_.pitch;
-  for (int i = 0; i < left; i += kVector) std::memset(to + i, in_.zero(), kVector);
+  for (int i = 0; i < left; i += kVector) std::memcpy(to + i, outside_.data(), kVector);
   for (int i = 0; i < inside; i += kVector) std::memcpy(to + left + i, from + i, kVector);
-  for (int i = left + inside; i < all; i += kVector) std::memset(to + i, in_.zero(), kVector);
+  for (int i = left + inside; i < all; i += kVector) std::memcpy(to + i, outside_.data(), kVector);
 }
 
 void Gatherer::copy(const std::uint8_t* const* from, RunRange runs, int pixels, std::uint8_t* rows) const {

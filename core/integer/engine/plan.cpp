@@ -8,6 +8,7 @@
 #include "core/graph/memory_plan.hpp"
 #include "core/integer/engine/finish.hpp"
 #include "core/integer/engine/values.hpp"
+#include "core/integer/engine/wide_packing.hpp"
 
 namespace binade::integer {
 namespace {
@@ -68,9 +69,11 @@ class Planner {
   }
 
   bool fits_bytes(const ConvInstr& conv) const {
-    return conv.in.spec.bits <= 8 && conv.out.spec.bits <= 8 && conv.weight_bits <= 8 &&
+    return has_byte_kernels() && conv.in.spec.bits <= 8 && conv.out.spec.bits <= 8 && conv.weight_bits <= 8 &&
            finishing_of(program_, conv.requant, conv.out, conv.acc_bound, true).has_value();
   }
+  /// Otherwise everything goes through wide kernels.
+  bool has_byte_kernels() const { return context_.kernels.gemm != nullptr; }
   static bool is_depthwise(const ConvInstr& conv) {
     return conv.groups > 1 && conv.groups == conv.in.shape.c && conv.groups == conv.out.shape.c;
   }
@@ -88,7 +91,9 @@ class Planner {
       EngineTensor tensor{.shape = region.shape, .spec = region.spec, .constant = region.constant};
       const int row = region.shape.c * code_bytes(region.spec);
       tensor.pitch = round_up(row, kPixelBytes);
-      if (static_cast<int>(v) == flow_.input && row <= kPackedChannels && read_by_dense_only(value)) tensor.pitch = row;
+      if (static_cast<int>(v) == flow_.input && row <= kPackedChannels * code_bytes(region.spec) &&
+          read_by_dense_only(value))
+        tensor.pitch = row;
       tensors_.push_back(tensor);
     }
   }
@@ -169,24 +174,43 @@ class Planner {
                            .other = tensors_[index(operands[conv_is_a ? 1 : 0])]};
       return make_conv(context_, conv, in[0], tensors_[index(flow_.outputs[index(add)])], fused);
     }
-    if (auto step = make_depthwise(context_, conv, in[0], out)) return step;
-    return make_conv(context_, conv, in[0], out, std::nullopt);
+    std::unique_ptr<Step> step;
+    if (has_byte_kernels()) step = make_depthwise(context_, conv, in[0], out);
+    if (!step && has_byte_kernels()) step = make_conv(context_, conv, in[0], out, std::nullopt);
+    if (!step) step = make_wide_depthwise(context_, conv, in[0], out);
+    return step ? std::move(step) : make_wide_conv(context_, conv, in[0], out);
   }
   std::unique_ptr<Step> make(const AddInstr& add, int, const std::vector<EngineTensor>& in,
                              const EngineTensor& out) const {
-    return make_add(context_, add, in[0], in[1], out);
+    std::unique_ptr<Step> step;
+    if (has_byte_kernels()) step = make_add(context_, add, in[0], in[1], out);
+    return step ? std::move(step) : make_wide_pair(context_, add, in[0], in[1], out);
+  }
+  std::unique_ptr<Step> make(const MulInstr& mul, int, const std::vector<EngineTensor>& in,
+                             const EngineTensor& out) const {
+    return make_wide_pair(context_, mul, in[0], in[1], out);
   }
   std::unique_ptr<Step> make(const RescaleInstr& rescale, int, const std::vector<EngineTensor>& in,
                              const EngineTensor& out) const {
-    return make_rescale(context_, rescale, in[0], out);
+    std::unique_ptr<Step> step;
+    if (has_byte_kernels()) step = make_rescale(context_, rescale, in[0], out);
+    return step ? std::move(step) : make_wide_rescale(context_, rescale, in[0], out);
   }
   std::unique_ptr<Step> make(const MaxPoolInstr& pool, int, const std::vector<EngineTensor>& in,
                              const EngineTensor& out) const {
-    return make_max_pool(context_, pool, in[0], out);
+    std::unique_ptr<Step> step;
+    if (has_byte_kernels()) step = make_max_pool(context_, pool, in[0], out);
+    return step ? std::move(step) : make_wide_max_pool(context_, pool, in[0], out);
   }
   std::unique_ptr<Step> make(const AvgPoolInstr& pool, int, const std::vector<EngineTensor>& in,
                              const EngineTensor& out) const {
-    return make_average_pool(context_, pool, in[0], out);
+    std::unique_ptr<Step> step;
+    if (has_byte_kernels()) step = make_average_pool(context_, pool, in[0], out);
+    return step ? std::move(step) : make_wide_average_pool(context_, pool, in[0], out);
+  }
+  std::unique_ptr<Step> make(const ResizeInstr& resize, int, const std::vector<EngineTensor>& in,
+                             const EngineTensor& out) const {
+    return make_wide_resize(context_, resize, in[0], out);
   }
   std::unique_ptr<Step> make(const SliceInstr& slice, int, const std::vector<EngineTensor>& in,
                              const EngineTensor& out) const {
@@ -198,7 +222,8 @@ class Planner {
   }
   std::unique_ptr<Step> make(const TableInstr& table, int, const std::vector<EngineTensor>& in,
                              const EngineTensor& out) const {
-    return make_table(context_, table, in[0], out);
+    auto step = make_table(context_, table, in[0], out);
+    return step ? std::move(step) : make_wide_table(context_, table, in[0], out);
   }
   std::unique_ptr<Step> make(const ReshapeInstr&, int, const std::vector<EngineTensor>& in,
                              const EngineTensor& out) const {

@@ -6,6 +6,7 @@ namespace binade::integer {
 const Kernels& kernels_for(Isa isa) {
 #if defined(__x86_64__)
   if (isa == Isa::avx512) return kernels_avx512;
+  if (isa == Isa::avx2) return kernels_avx2;
 #endif
   static_cast<void>(isa);
   return kernels_portable;

@@ -131,7 +131,9 @@ struct Add {
   Finish finish;  ///< not folded, without slopes; narrow: also with its rounding constant, zero << shift and surplus
 };
 
-/// Plain functions; all pointers may be unaligned.
+struct WideKernels;
+
+/// Plain functions; all pointers may be unaligned. A table without gemm has `gather` and `wide` alone.
 struct Kernels {
   void (*gemm)(const Gemm& gemm);
   void (*gather)(const Gather& gather);
@@ -146,9 +148,11 @@ struct Kernels {
   void (*max)(const std::uint8_t* const* in, int count, std::uint8_t* out, int channels);
   /// acc[i] = sum over `count` pixels of in[.][i].
   void (*sum)(const std::uint8_t* const* in, int count, std::int32_t* acc, int channels);
+  const WideKernels* wide;  ///< for operands of more than 8 bits, and all that the others do not do
 };
 
 extern const Kernels kernels_portable;
+extern const Kernels kernels_avx2;
 extern const Kernels kernels_avx512;
 
 }  // namespace binade::integer

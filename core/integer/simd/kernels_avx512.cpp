@@ -3,6 +3,7 @@
 #include "core/integer/simd/elementwise_avx512.hpp"
 #include "core/integer/simd/gather_avx512.hpp"
 #include "core/integer/simd/gemm_avx512.hpp"
+#include "core/integer/simd/wide_kernels.hpp"
 
 namespace binade::integer {
 
@@ -14,6 +15,7 @@ const Kernels kernels_avx512{.gemm = gemm,
                              .add = add,
                              .rescale = rescale,
                              .max = max,
-                             .sum = sum};
+                             .sum = sum,
+                             .wide = &wide_kernels_avx512};
 
 }  // namespace binade::integer

@@ -1,5 +1,6 @@
 // The kernels in plain C++: for processors without the others, and as their definition.
 #include "core/integer/simd/finish_scalar.hpp"
+#include "core/integer/simd/wide_kernels.hpp"
 
 namespace binade::integer {
 namespace {
@@ -122,6 +123,7 @@ const Kernels kernels_portable{.gemm = gemm,
                                .add = add,
                                .rescale = rescale,
                                .max = max,
-                               .sum = sum};
+                               .sum = sum,
+                               .wide = &wide_kernels_portable};
 
 }  // namespace binade::integer

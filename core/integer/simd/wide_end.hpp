@@ -1,0 +1,67 @@
+// Vectors of accumulators become stored codes: the folded form of WideFinish.
+#pragma once
+
+#include "core/integer/simd/wide_finish.hpp"
+
+namespace binade::integer {
+namespace {
+
+template <class V>
+struct WideEnd {
+  using Reg = typename V::Reg;
+
+  WideEnd(const WideFinish& finish, bool splits)
+      : shift(_mm_cvtsi32_si128(finish.shift)),
+        down(_mm_cvtsi32_si128(finish.shift - 16)),
+        up(_mm_cvtsi32_si128(16 - finish.shift)),
+        deep(finish.shift >= 16),
+        words(finish.words),
+        flips(!splits && finish.words && finish.zero != 0),
+        adds(!splits && !finish.words) {
+    const std::int32_t offset = adds ? 0 : finish.zero;
+    lo = V::splat16(finish.lo + offset);
+    hi = V::splat16(finish.hi + offset);
+    zero = V::splat16(finish.zero);
+    clamps = finish.lo + offset > -32768 || finish.hi + offset < 32767;
+    const std::int64_t limit = std::int64_t{1} << (deep || finish.shift < 0 ? 31 : 15 + finish.shift);
+    lowest = V::splat32(static_cast<std::int32_t>(-limit));
+    highest = V::splat32(static_cast<std::int32_t>(limit - 1));
+  }
+
+  /// Of a sum in one vector, and in two, split.
+  __attribute__((always_inline)) Reg code(Reg acc) const { return V::sra32(acc, shift); }
+  __attribute__((always_inline)) Reg code(Reg acc, Reg high) const {
+    if (deep) return V::sra32(high, down);
+    return V::either(V::sll32(V::clamp32(high, lowest, highest), up), V::srl32(acc, shift));
+  }
+
+  __attribute__((always_inline)) void store(std::uint8_t* to, Reg a, Reg b, int count) const {
+    put(to, packed(a, b), count);
+  }
+  /// The codes of one panel.
+  __attribute__((always_inline)) void store(std::uint8_t* to, Reg a, int count) const {
+    put(to, V::lower_halves(packed(a, a)), count);
+  }
+
+ private:
+  __attribute__((always_inline)) Reg packed(Reg a, Reg b) const {
+    const Reg codes = flips ? V::flip(V::pack_unsigned(a, b), zero) : V::pack_signed(a, b);
+    return clamps ? V::clamp16(codes, lo, hi) : codes;
+  }
+  __attribute__((always_inline)) void put(std::uint8_t* to, Reg codes, int count) const {
+    words ? V::store_words(to, codes, count) : V::store_bytes(to, adds ? V::add16(codes, zero) : codes, count);
+  }
+
+  __m128i shift, down, up;
+  Reg lo, hi, zero, lowest, highest;
+  bool deep, words, flips, adds, clamps;
+};
+
+/// What lies in memory is read again behind it: constants that are needed once per tile must not take registers all
+/// the time.
+inline __attribute__((always_inline)) void forget_memory() {
+  asm volatile("" : : : "memory");
+}
+
+}  // namespace
+}  // namespace binade::integer
