@@ -58,7 +58,7 @@ class KernelTest : public ::testing::Test {
     std::vector<std::uint8_t> wanted(static_cast<std::size_t>(size) + 2 * kTailBytes, 0xA5);
     run(kernels_portable, wanted.data() + kTailBytes);
     for (const Isa isa : {Isa::avx2, Isa::avx512}) {
-      if (isa > detected_isa()) continue;
+      if (isa > detected_isa() || kernels_for(isa).gemm == nullptr) continue;  // null: wide kernels do it all
       std::vector<std::uint8_t> found(wanted.size(), 0xA5);
       run(kernels_for(isa), found.data() + kTailBytes);
       for (std::int64_t i = -kTailBytes; i < size + kTailBytes; ++i) {
