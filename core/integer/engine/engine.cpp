@@ -26,7 +26,8 @@ struct Engine::Parts {
   Block<std::byte> scratch;
   std::size_t lane_bytes = 0;
 
-  /// Memory for `images` at once; steps write before they read, so it is cleared only to be the same in every run.
+  /// Memory for `images` at once. It is cleared once: what lies between channels and pitch then never depends on
+  /// chance.
   void reserve(int images) {
     while (static_cast<int>(arenas.size()) < images) {
       arenas.emplace_back(plan.arena_bytes);
@@ -75,7 +76,7 @@ void Engine::run(std::span<const std::byte> in, std::span<std::byte> out, int im
   require(out.size() == out_bytes * static_cast<std::size_t>(images), "Engine::run: size of the output");
   require(!tap || parts_->options.keep_all, "Engine::run: a tap needs keep_all");
   const bool one_by_one = images == 1 || tap || thread_count() == 1;
-  parts_->reserve(one_by_one ? 1 : std::min(images, thread_count()));
+  parts_->reserve(one_by_one ? 1 : thread_count());
   const auto run_image = [&](std::size_t arena, int image) {
     const auto i = static_cast<std::size_t>(image);
     parts_->run_image(parts_->frame(arena), in.data() + i * in_bytes, out.data() + i * out_bytes, image, tap);
@@ -84,7 +85,6 @@ void Engine::run(std::span<const std::byte> in, std::span<std::byte> out, int im
     for (int image = 0; image < images; ++image) run_image(0, image);
     return;
   }
-  parts_->reserve(thread_count());
   parallel_for(images, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t image = begin; image < end; ++image) {
       run_image(static_cast<std::size_t>(current_lane()), static_cast<int>(image));

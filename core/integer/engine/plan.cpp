@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/base/error.hpp"
 #include "core/graph/memory_plan.hpp"
 #include "core/integer/engine/finish.hpp"
 #include "core/integer/engine/values.hpp"
@@ -172,7 +173,9 @@ class Planner {
       const FusedAdd fused{.instr = std::get<AddInstr>(operation(add)),
                            .conv_is_a = conv_is_a,
                            .other = tensors_[index(operands[conv_is_a ? 1 : 0])]};
-      return make_conv(context_, conv, in[0], tensors_[index(flow_.outputs[index(add)])], fused);
+      auto step = make_conv(context_, conv, in[0], tensors_[index(flow_.outputs[index(add)])], fused);
+      require(step != nullptr, "Engine: an addition was given to a convolution that has no kernel");
+      return step;
     }
     std::unique_ptr<Step> step;
     if (has_byte_kernels()) step = make_depthwise(context_, conv, in[0], out);
