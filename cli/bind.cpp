@@ -178,6 +178,9 @@ void bind(Flags& flags, QatFlags& qat) {
   flags.section("Quantization-aware training");
   flags.add("training-data", qat.training_data, "folder of the training images, in the same layout",
             {.when_unset = "train/ below --data"});
+  flags.add("training-dataset", qat.training_dataset,
+            "layout of that folder; `images`, without labels, is enough for qat.labels = false",
+            {.choices = names_of(dataset_kinds()), .when_unset = "as --dataset"});
   flags.add("qat.training-images", qat.training_images, "how many, chosen by the seed; 0: all");
   flags.add("qat.start", qat.start, "preset of the post-training quantization that it starts from",
             {.choices = names_of(ptq_presets()), .when_unset = "as the preset says"});

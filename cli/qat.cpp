@@ -45,8 +45,7 @@ void bind(CommandLine& flags, QatCommand& command) {
 /// Calibration images; where no folder is given, training images.
 std::unique_ptr<LoadedImages> read_calibration(const QatCommand& command, const Flags& flags, const Model& model,
                                                LoadedImages& evaluation, std::vector<std::string>& notes) {
-  DataFlags data = command.data;
-  if (data.calibration_data.empty()) data.calibration_data = command.qat.training_data;
+  const DataFlags data = calibration_flags(command.qat, command.data);
   const Dataset all = open_calibration_data(data, model);
   auto images = read_images("read calibration images", chosen_calibration(all, data, flags, 0), data, model);
   refuse_shared_images("calibration", images->dataset(), images->hashes(), data, evaluation, notes);
@@ -88,7 +87,8 @@ int run_qat(const std::vector<std::string>& arguments) {
   const Dataset dataset = open_evaluation_data(command.data, model);
   const auto evaluation = read_images("read evaluation images", dataset, command.data, model);
   note_bad_images("evaluation", *evaluation, report.notes);
-  const auto training = read_training_images(command.qat, command.data, model, *evaluation, report.notes);
+  const auto training =
+      read_training_images(command.qat, command.data, model, options.train.loss.labels, *evaluation, report.notes);
   const Graph start = starting_graph(command, method, flags, out, model, *evaluation, report.notes);
   const auto begin = std::chrono::steady_clock::now();
   const QatResult result = run_qat_job({.name = method.name,

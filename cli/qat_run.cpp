@@ -81,14 +81,25 @@ PtqOptions start_options(const Method& method, const QatFlags& qat, const Flags&
 }
 
 std::unique_ptr<TrainingLoader> read_training_images(const QatFlags& qat, const DataFlags& data, const Model& model,
-                                                     LoadedImages& evaluation, std::vector<std::string>& notes) {
-  Dataset dataset = open_training_data(data, qat.training_data);
-  check_labels(dataset, model.graph.shape(model.graph.output()).c);
+                                                     bool labels, LoadedImages& evaluation,
+                                                     std::vector<std::string>& notes) {
+  DataFlags training = data;
+  if (!qat.training_dataset.empty()) training.dataset = qat.training_dataset;
+  Dataset dataset = open_training_data(training, qat.training_data);
+  if (labels) check_labels(dataset, model.graph.shape(model.graph.output()).c);
   if (qat.training_images > 0) dataset = choose_images(dataset, qat.training_images, data.seed);
   auto loader = std::make_unique<TrainingLoader>(dataset, model.preprocessing, qat.augmentation, data.seed,
                                                  LoadOptions{.skip_bad_images = data.skip_bad_images});
   refuse_shared_images("training", loader->dataset(), loader->hashes(), data, evaluation, notes);
   return loader;
+}
+
+DataFlags calibration_flags(const QatFlags& qat, const DataFlags& data) {
+  DataFlags calibration = data;
+  if (!data.calibration_data.empty() || qat.training_data.empty()) return calibration;
+  calibration.calibration_data = qat.training_data;
+  if (!qat.training_dataset.empty()) calibration.dataset = qat.training_dataset;
+  return calibration;
 }
 
 QatResult run_qat_job(const QatJob& job, bool resume) {

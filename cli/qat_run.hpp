@@ -20,9 +20,13 @@ QatOptions qat_options(const Method& method, const QatFlags& qat, const Flags& f
 /// The post-training quantization that it starts from: --qat.start or what the preset says, then [ptq].
 PtqOptions start_options(const Method& method, const QatFlags& qat, const Flags& flags, std::uint64_t seed);
 
-/// The training images, none of them an evaluation image; a line in `notes` with --allow-leakage.
+/// The training images, none of them an evaluation image; a line in `notes` with --allow-leakage. With `labels`, every
+/// one has a label that is a class of the network.
 std::unique_ptr<TrainingLoader> read_training_images(const QatFlags& qat, const DataFlags& data, const Model& model,
-                                                     LoadedImages& evaluation, std::vector<std::string>& notes);
+                                                     bool labels, LoadedImages& evaluation,
+                                                     std::vector<std::string>& notes);
+/// Where to calibrate: where the flags say, else on training images.
+DataFlags calibration_flags(const QatFlags& qat, const DataFlags& data);
 
 struct QatJob {
   std::string name;    ///< for the progress bar

@@ -76,9 +76,7 @@ void TableRun::open_images() {
   const Dataset evaluation = open_evaluation_data(data, model_);
   std::vector<Dataset> sets;
   if (wants_calibration()) {
-    DataFlags calibration = data;
-    if (calibration.calibration_data.empty()) calibration.calibration_data = table_.qat.training_data;
-    const Dataset all = open_calibration_data(calibration, model_);
+    const Dataset all = open_calibration_data(calibration_flags(table_.qat, data), model_);
     for (int k = 0; k < table_.calibration_sets; ++k) sets.push_back(chosen_calibration(all, data, flags_, k));
   }
   auto& notes = result_.report.notes;
@@ -92,7 +90,11 @@ void TableRun::open_images() {
   for (const auto& images : calibration_) {
     refuse_shared_images("calibration", images->dataset(), images->hashes(), data, *evaluation_, notes);
   }
-  if (wants_training()) training_ = read_training_images(table_.qat, data, model_, *evaluation_, notes);
+  if (!wants_training()) return;
+  const bool labels = std::any_of(methods_.begin(), methods_.end(), [&](const Method& m) {
+    return m.kind == Method::Kind::qat && qat_options(m, table_.qat, flags_, data.seed).train.loss.labels;
+  });
+  training_ = read_training_images(table_.qat, data, model_, labels, *evaluation_, notes);
 }
 
 Graph TableRun::quantize_and_train(const std::string& name, const Method& method, std::size_t set, double& seconds) {

@@ -32,7 +32,19 @@ TEST_F(Smoke, QatKeepsANetworkThatEvaluatesAlike) {
   const Outcome resumed = run("qat", again);
   ASSERT_EQ(resumed.code, 0) << resumed.err;
   EXPECT_EQ(nlohmann::json::parse(resumed.out)["rows"][2]["top1"], row["top1"]);
-  expect_failure(run("qat", with(again, {"--qat.learning-rate", "0.5"})), 2, {"learning_rate: was 0.01, now 0.5"});
+  expect_failure(run("qat", with(again, {"--qat.learning-rate", "0.5"})), 2, {"learning_rate: was 0.004, now 0.5"});
+}
+
+TEST_F(Smoke, QatNeedsNoLabels) {
+  std::filesystem::create_directory(path("flat"));
+  int i = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path("images/train"))) {
+    if (entry.is_regular_file()) std::filesystem::copy(entry.path(), path("flat/" + std::to_string(i++) + ".jpg"));
+  }
+  const auto flags = with(kQuick, {"--training-data", path("flat"), "--training-dataset", "images"});
+  const Outcome outcome = run("qat", with(flags, {"--out", path("q")}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  expect_failure(run("qat", with(flags, {"--out", path("l"), "--qat.labels=true"})), 3, {"label"});
 }
 
 TEST_F(Smoke, TableHasRowsOfQat) {
