@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "core/passes/fold_batch_norm.hpp"
-#include "ptq/channel_noise.hpp"
+#include "calibration/channel_noise.hpp"
 #include "ptq/least_squares.hpp"
 #include "ptq/sensitivity.hpp"
-#include "tests/ptq/small_networks.hpp"
+#include "tests/harness/small_networks.hpp"
 
 namespace binade {
 namespace {

@@ -4,10 +4,10 @@
 #include "core/passes/fold_batch_norm.hpp"
 #include "core/passes/layers.hpp"
 #include "core/passes/quantizers.hpp"
-#include "ptq/channel_scales.hpp"
+#include "core/passes/channel_scales.hpp"
 #include "ptq/graph_walk.hpp"
 #include "ptq/pass.hpp"
-#include "tests/ptq/small_networks.hpp"
+#include "tests/harness/small_networks.hpp"
 
 namespace binade {
 namespace {

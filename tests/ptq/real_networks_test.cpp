@@ -7,7 +7,7 @@
 #include "core/io/model.hpp"
 #include "datasets/evaluate.hpp"
 #include "ptq/ptq.hpp"
-#include "tests/ptq/small_networks.hpp"
+#include "tests/harness/small_networks.hpp"
 
 namespace binade {
 namespace {

@@ -1,5 +1,5 @@
 // Magnitude tables per channel, filled through an executor's tap.
-#include "ptq/channel_noise.hpp"
+#include "calibration/channel_noise.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -88,6 +88,14 @@ void ChannelNoise::finish() {
       tails[bin] = {tails[bin + 1].count + n, tails[bin + 1].sum + n * x, tails[bin + 1].squares + n * x * x};
     }
   }
+}
+
+double ChannelNoise::share_below(int c, double limit) const {
+  const std::uint32_t* counts = counts_.data() + static_cast<std::size_t>(c) * kBins;
+  const int end = std::isinf(limit) ? kBins : bin_of(static_cast<float>(limit));
+  double inside = 0;
+  for (int bin = 1; bin < end; ++bin) inside += counts[bin];
+  return inside / static_cast<double>(count_);
 }
 
 double ChannelNoise::error(int c, double clip, double levels) const {

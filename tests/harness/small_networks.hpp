@@ -1,4 +1,4 @@
-// Small networks and images that the PTQ tests share.
+// Small networks and images that the tests of calibration and PTQ share.
 #pragma once
 
 #include <cmath>

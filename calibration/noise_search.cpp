@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "calibration/noise_model.hpp"
 #include "core/base/parallel.hpp"
 #include "core/passes/layers.hpp"
-#include "ptq/noise_model.hpp"
 
 namespace binade {
 namespace {
@@ -180,6 +180,51 @@ bool NoiseModel::evaluate(const ChannelGroup& group, const std::vector<Coefficie
   candidate.cost = 0;
   for (const double cost : costs) candidate.cost += cost;
   return std::isfinite(candidate.cost);
+}
+
+int NoiseModel::improve() {
+  constexpr int kSweeps = 6;
+  double last = total().sum();
+  int sweeps = 0;
+  while (sweeps < kSweeps) {
+    bool moved = false;
+    for (const ChannelGroup& group : groups_) moved = improve(group) || moved;
+    ++sweeps;
+    const double now = total().sum();
+    if (!moved || now > last * 0.995) break;
+    last = now;
+  }
+  return sweeps;
+}
+
+int NoiseModel::weight_exponent(const WeightSite& site, const Tensor<float>& weights, Rounding rounding) const {
+  const std::int64_t per_row = weights.count() / weights.shape().n;
+  const auto error = [&](int exponent) {
+    const QuantSpec spec{static_cast<std::int8_t>(options_.weight_bits - 1 - exponent),
+                         static_cast<std::uint8_t>(options_.weight_bits), true};
+    double sum = 0;
+    for (std::int64_t i = 0; i < weights.count(); ++i) {
+      const auto row = static_cast<int>(i / per_row), column = static_cast<int>(i % weights.shape().c);
+      const double w = static_cast<double>(weights[i]);
+      const int channel = input_channel(graph_, *site.node, row, column);
+      const double in = factor(scales_.of(site.node->in[kInput], channel)),
+                   out = factor(scales_.of(site.node->out, row));
+      const double moved = (w - fake_quantize(w, spec, rounding)) * in / out;
+      sum +=
+          moved * moved * site.energy[static_cast<std::size_t>(row)] * site.variance[static_cast<std::size_t>(channel)];
+    }
+    return sum;
+  };
+  int best = site.exponent;
+  double least = INFINITY;
+  for (int exponent = site.exponent; exponent > site.exponent - 4; --exponent) {
+    const double sum = error(exponent);
+    if (sum < least) {
+      least = sum;
+      best = exponent;
+    }
+  }
+  return best;
 }
 
 bool NoiseModel::improve(const ChannelGroup& group) {

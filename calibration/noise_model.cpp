@@ -1,5 +1,5 @@
 // Building the noise model: sites, statistics, groups and the cost of each site.
-#include "ptq/noise_model.hpp"
+#include "calibration/noise_model.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,15 +9,15 @@
 #include "core/base/fixed_point.hpp"
 #include "core/passes/layers.hpp"
 #include "core/passes/quantizers.hpp"
-#include "ptq/sensitivity.hpp"
 
 namespace binade {
 
-NoiseModel::NoiseModel(const Graph& graph, ImageSource& images, const NoiseModelOptions& options)
+NoiseModel::NoiseModel(const Graph& graph, ImageSource& images, const NoiseModelOptions& options,
+                       const Sensitivity& sensitivity)
     : graph_(graph), options_(options), scales_(graph), factors_(static_cast<std::size_t>(scales_.count()), 1.0) {
   build_weight_sites();
   build_activation_sites();
-  measure(images);
+  measure(images, sensitivity);
   build_groups();
   choose_first_exponents();
 }
@@ -57,17 +57,19 @@ void NoiseModel::build_activation_sites() {
   }
 }
 
-void NoiseModel::measure(ImageSource& images) {
+void NoiseModel::measure(ImageSource& images, const Sensitivity& sensitivity) {
   std::vector<ValueId> values;
   for (const ActivationSite& site : activations_) values.push_back(site.value);
   for (const WeightSite& site : weights_) values.push_back(site.node->in[kInput]);
   const std::vector<ChannelNoise> noise = collect_noise(graph_, images, values, options_.images, options_.batch);
+  NoiseTables seen;
+  for (std::size_t i = 0; i < values.size(); ++i) seen[values[i]] = &noise[i];
   for (std::size_t i = 0; i < weights_.size(); ++i) {
     values[activations_.size() + i] = weights_[i].node->out;
     const ChannelNoise& input = noise[activations_.size() + i];
     for (int c = 0; c < input.channels(); ++c) weights_[i].variance.push_back(input.variance(c));
   }
-  const auto energies = output_sensitivity(graph_, images, values, (options_.images + 1) / 2, options_.seed);
+  const auto energies = sensitivity(values, seen);
   for (std::size_t i = 0; i < weights_.size(); ++i) weights_[i].energy = energies[activations_.size() + i];
   for (std::size_t i = 0; i < activations_.size(); ++i) {
     ActivationSite& site = activations_[i];

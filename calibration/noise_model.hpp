@@ -3,17 +3,20 @@
 //
 // Each quantized weight w[o,k] carries an error of variance step^2 / 12; at its output pixel it is multiplied by the
 // input x[k], whose mean the bias correction takes care of: what is left is var(x). Each activation carries the error
-// of its grid. Both reach the output through the gradient energies of output_sensitivity. In units of the unscaled
-// network, a channel with factor s sees errors divided by s.
+// of its grid. Both reach the output through the gradient energies that a Sensitivity gives: measured by backward
+// passes (ptq), or estimated from the weights alone (propagate_energy). In units of the unscaled network, a channel
+// with factor s sees errors divided by s.
 // @math J = sum_layers share * step^2/12 * sum_o G_o/s_o^2 * taps * sum_i s_i^2 var_i + sum_tensors sum_c G_c
 // err_c(clip/s_c)
 #pragma once
 
+#include <functional>
+#include <map>
 #include <vector>
 
+#include "calibration/channel_noise.hpp"
 #include "core/graph/graph.hpp"
-#include "ptq/channel_noise.hpp"
-#include "ptq/channel_scales.hpp"
+#include "core/passes/channel_scales.hpp"
 
 namespace binade {
 
@@ -53,21 +56,25 @@ struct ChannelGroup {
   bool movable = true;
 };
 
+/// What was seen of values.
+using NoiseTables = std::map<ValueId, const ChannelNoise*>;
+/// For each value, per channel: the expected sum over pixels of (d(r . y) / dx)^2, y the output, r random signs.
+using Sensitivity = std::function<std::vector<std::vector<double>>(std::span<const ValueId>, const NoiseTables&)>;
+
 struct NoiseModelOptions {
   int weight_bits = 8, activation_bits = 8;
-  int images = 32;  ///< for statistics; half as many for gradients
+  int images = 32;  ///< for statistics
   int batch = 8;
   /// Activations are taken for that much larger than seen, where no Clip bounds them: other images will be.
   double headroom = 1.1;
   /// How much of the rounding error of weights survives rounding with feedback and bias correction.
   double weight_share = 0.3;
-  std::uint64_t seed = 0;
 };
 
 class NoiseModel {
  public:
-  /// Measures statistics and sensitivities of a float graph without batch norm. The graph must outlive the model.
-  NoiseModel(const Graph& graph, ImageSource& images, const NoiseModelOptions& options);
+  /// Measures the statistics of a float graph without batch norm. The graph must outlive the model.
+  NoiseModel(const Graph& graph, ImageSource& images, const NoiseModelOptions& options, const Sensitivity& sensitivity);
 
   const ChannelScales& scales() const { return scales_; }
   const std::vector<double>& factors() const { return factors_; }
@@ -75,9 +82,15 @@ class NoiseModel {
   const std::vector<WeightSite>& weights() const { return weights_; }
   const std::vector<ActivationSite>& activations() const { return activations_; }
 
+  /// Improves group by group, sweep by sweep, until the cost stays; returns the number of sweeps.
+  int improve();
   /// Finds the factors of one group and the exponents next to it that make J least, everything else kept.
   /// Returns whether J fell.
   bool improve(const ChannelGroup& group);
+
+  /// The exponent of a site, up to three lower, at which rounding costs least at the output; `weights` are those of the
+  /// site in the network scaled by factors().
+  int weight_exponent(const WeightSite& site, const Tensor<float>& weights, Rounding rounding) const;
 
   /// J of all sites. The share of weights in it is `weights`.
   struct Total {
@@ -97,7 +110,7 @@ class NoiseModel {
   void build_weight_sites();
   void build_activation_sites();
   void build_groups();
-  void measure(ImageSource& images);
+  void measure(ImageSource& images, const Sensitivity& sensitivity);
   void choose_first_exponents();
   double factor(int scale) const { return scale < 0 ? 1.0 : factors_[static_cast<std::size_t>(scale)]; }
   double weight_step2(int exponent) const;

@@ -1,5 +1,5 @@
 // Union-find over channels, and the rewrite that applies factors.
-#include "ptq/channel_scales.hpp"
+#include "core/passes/channel_scales.hpp"
 
 #include <numeric>
 

@@ -27,6 +27,9 @@ class ChannelNoise {
   /// Variance of the elements of a channel.
   double variance(int c) const;
 
+  /// The share of the elements of channel c with 0 < |x| < limit; to a bin's width.
+  double share_below(int c, double limit) const;
+
   /// Expected squared error per element of channel c when rounded to `levels` steps per clip and saturated at `clip`:
   /// x^2 below half a step, step^2 / 12 inside, (|x| - clip)^2 outside. After finish().
   double error(int c, double clip, double levels) const;
