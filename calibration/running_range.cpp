@@ -12,7 +12,6 @@
 namespace binade {
 namespace {
 
-constexpr double kPercent = 0.01;        ///< cut at each tail
 constexpr double kSlowest = 1.0 / 1000;  ///< least update factor
 constexpr int kBins = 256;
 
@@ -102,8 +101,8 @@ Extremes percentile_extremes(View<const float> tensor, double percent, std::uint
   return {std::clamp(min + left / factor, min, max), std::clamp(max - right / factor, min, max)};
 }
 
-void RunningRange::add(View<const float> batch, std::uint64_t seed) {
-  const Extremes now = percentile_extremes(batch, kPercent, seed);
+void RunningRange::add(View<const float> batch, std::uint64_t seed, double percent) {
+  const Extremes now = percentile_extremes(batch, percent, seed);
   const double factor = std::max(1 / static_cast<double>(std::max<std::int64_t>(1, batches_)), kSlowest);
   min_ += factor * (now.min - min_);
   max_ += factor * (now.max - max_);

@@ -12,9 +12,11 @@ namespace binade {
 /// one; so the second batch replaces the first. @source TI's PACT2 [ti-semantics 2.4]
 class RunningRange {
  public:
-  /// Adds a batch. Of tensors larger than 4x4, every second row and column is looked at, from a phase that the seed
-  /// decides. Does not depend on the number of threads.
-  void add(View<const float> batch, std::uint64_t seed);
+  static constexpr double kPercent = 0.01;  ///< TI's: cut at each tail
+
+  /// Adds a batch, `percent` of its elements cut at each tail. Of tensors larger than 4x4, every second row and column
+  /// is looked at, from a phase that the seed decides. Does not depend on the number of threads.
+  void add(View<const float> batch, std::uint64_t seed, double percent = kPercent);
 
   std::int64_t batches() const { return batches_; }
   double min() const { return min_; }

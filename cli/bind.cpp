@@ -188,4 +188,36 @@ void bind(Flags& flags, QatFlags& qat) {
   bind(flags, qat.augmentation);
 }
 
+void bind(Flags& flags, CalibrateOptions& options) {
+  flags.section("Calibration");
+  const auto add = [&](const std::string& name, auto& variable, const std::string& help,
+                       std::vector<std::string> choices = {}) {
+    flags.add("calibrate." + name, variable, help, {.choices = std::move(choices), .when_unset = "as the preset says"});
+  };
+  std::vector<std::string> ranges = names_of(estimator_table());
+  ranges.emplace_back("least_noise");
+  std::vector<std::string> activation_ranges = ranges;
+  activation_ranges.emplace_back("running");
+  add("rescale", options.rescale, "scale channels first, for the least estimated noise at the output");
+  add("range", options.range, "how the range of an activation is chosen; running: TI's average over batches",
+      activation_ranges);
+  add("weight-range", options.weight_range, "how the range of weights is chosen", ranges);
+  add("percentile", options.percentile, "percent cut at each tail by the ranges `running` and `percentile`");
+  add("headroom-bits", options.headroom_bits, "how often the chosen ranges of activations are doubled");
+  add("bias-bits", options.bias_bits, "width of biases: 32, 16 or 8");
+  add("clamp-weights", options.clamp_weights, "TI: clamp weights that are 16 times their median");
+  add("per-channel-depthwise", options.per_channel_depthwise,
+      "a grid per channel for depthwise weights; they are kept on one grid with 8 bits more for the whole tensor, "
+      "which "
+      "holds the same numbers");
+  add("factor", options.factor, "part of the difference of means by which a step changes a bias; 0: no correction");
+  add("decay", options.decay, "the k-th step corrects by factor / k");
+  add("weight-factor", options.weight_factor,
+      "exponent of the ratio of deviations by which a step scales the weights of a channel; 0: not");
+  add("batch", options.batch, "images per step");
+  add("iterations", options.iterations, "steps, over the images as often as it takes; 0: each image once");
+  add("tolerance", options.tolerance,
+      "stop when a step changes the biases of every layer by less than that part of the layer's deviation");
+}
+
 }  // namespace binade

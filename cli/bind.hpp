@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "calibration/calibrate.hpp"
 #include "cli/flags.hpp"
 #include "datasets/generated.hpp"
 #include "datasets/transforms.hpp"
@@ -79,5 +80,12 @@ struct QatFlags {
   QatOptions options;  ///< only what was set counts, through the flags
 };
 void bind(Flags& flags, QatFlags& qat);
+
+/// [calibrate]: an overlay on what a preset says.
+struct CalibrateFlags {
+  std::string preset = "default";
+  CalibrateOptions options;  ///< only what was set counts, through the flags
+};
+void bind(Flags& flags, CalibrateOptions& options);
 
 }  // namespace binade

@@ -15,6 +15,7 @@ namespace {
 
 Method::Kind kind_named(const std::string& word) {
   if (word == "qat") return Method::Kind::qat;
+  if (word == "calibration") return Method::Kind::calibration;
   return word == "ptq" ? Method::Kind::ptq : Method::Kind::integer;
 }
 
@@ -22,16 +23,20 @@ Method::Kind kind_named(const std::string& word) {
 
 const char* const kMethodHelp =
     "rows, separated by commas: float, ptq8-simple (min-max, no correction), ptq8, ptq16, qat8, integer8 (the ptq8 "
-    "row, "
-    "by the integer engine), integer16, ptq-w4a8, qat-w4a4 and other widths from 2 to 16";
+    "row, by the integer engine), integer16, calibration8, ptq-w4a8, qat-w4a4, calibration-w4a8 and other widths from "
+    "2 "
+    "to 16";
 
 Method parse_method(const std::string& name) {
   if (name == "float") return {.name = name};
-  static const std::regex kGrammar("(ptq|qat|integer)(?:([0-9]{1,2})|-w([0-9]{1,2})a([0-9]{1,2}))(-simple)?");
+  static const std::regex kGrammar(
+      "(ptq|qat|calibration|integer)(?:([0-9]{1,2})|-w([0-9]{1,2})a([0-9]{1,2}))(-simple)?");
   std::smatch match;
-  if (!std::regex_match(name, match, kGrammar) || (match[1].str() == "qat" && match[5].matched)) {
-    constexpr std::array<std::string_view, 9> kKnown{"float",    "ptq8-simple", "ptq8",     "ptq16",   "qat8",
-                                                     "integer8", "integer16",   "ptq-w4a8", "qat-w4a4"};
+  if (!std::regex_match(name, match, kGrammar) ||
+      (match[5].matched && (match[1].str() == "qat" || match[1].str() == "calibration"))) {
+    constexpr std::array<std::string_view, 11> kKnown{
+        "float",    "ptq8-simple", "ptq8",         "ptq16",           "qat8", "integer8", "integer16",
+        "ptq-w4a8", "qat-w4a4",    "calibration8", "calibration-w4a8"};
     throw UsageError(unknown_name("method", name, kKnown));
   }
   const auto bits = [&](std::size_t group) {

@@ -1,4 +1,5 @@
-// Names of methods, the rows of the accuracy table: "float", "ptq8-simple", "ptq16", "ptq-w4a8", "qat8", "integer8".
+// Names of methods, the rows of the accuracy table: "float", "ptq8-simple", "ptq16", "ptq-w4a8", "qat8",
+// "calibration8", "integer8".
 #pragma once
 
 #include <string>
@@ -11,7 +12,8 @@ struct Method {
     reference,
     ptq,
     qat,
-    integer,  ///< the network of the ptq row of the same widths, run by the integer engine
+    calibration,  ///< the fast mode
+    integer,      ///< the network of the ptq row of the same widths, run by the integer engine
   };
 
   std::string name;

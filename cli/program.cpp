@@ -16,10 +16,11 @@
 namespace binade {
 namespace {
 
-constexpr std::array<Command, 9> kCommands{{
+constexpr std::array<Command, 10> kCommands{{
     {"table", "the accuracy table: one row per method, compared image by image", run_table},
     {"train", "trains a network in float", run_train},
     {"ptq", "post-training quantization: a quantized checkpoint and its report", run_ptq},
+    {"calibrate", "the fast mode, no labels, no gradients: a quantized checkpoint and its report", run_calibrate},
     {"qat", "quantization-aware training: a quantized checkpoint and its report", run_qat},
     {"evaluate", "accuracy of a network as it is stored", run_evaluate},
     {"verify", "the integer engine against the quantized graph, code by code", run_verify},

@@ -43,6 +43,7 @@ class CommandLine : public Flags {
 int run_table(const std::vector<std::string>& arguments);
 int run_train(const std::vector<std::string>& arguments);
 int run_ptq(const std::vector<std::string>& arguments);
+int run_calibrate(const std::vector<std::string>& arguments);
 int run_qat(const std::vector<std::string>& arguments);
 int run_verify(const std::vector<std::string>& arguments);
 int run_evaluate(const std::vector<std::string>& arguments);

@@ -23,6 +23,9 @@ int run_table(const std::vector<std::string>& arguments) {
   bind(flags, table.ptq);
   bind(flags, table.qat);
   flags.add("qat.preset", table.qat.preset, "settings of the qat rows", {.choices = names_of(qat_presets())});
+  bind(flags, table.calibrate.options);
+  flags.add("calibrate.preset", table.calibrate.preset, "settings of the calibration rows",
+            {.choices = names_of(calibrate_presets())});
   bind_target(flags, table.target);
   bind(flags, table.output);
   if (!flags.read(arguments)) return kDone;

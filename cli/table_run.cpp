@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/calibrate_run.hpp"
 #include "cli/integer.hpp"
 #include "cli/qat_run.hpp"
 #include "cli/session.hpp"
@@ -55,6 +56,8 @@ class TableRun {
   Graph quantize_and_train(const std::string& name, const Method& method, std::size_t set, double& seconds);
   /// The network that a method has on a calibration set, for the target. Rows of the same network share it.
   const Graph& quantized(const Method& method, std::size_t set, double& seconds);
+  /// How fast calibrations were, also against full post-training quantization and an epoch of training.
+  void compare_speeds();
   void describe();
 
   const TableFlags& table_;
@@ -102,14 +105,15 @@ Graph TableRun::quantize_and_train(const std::string& name, const Method& method
   const PtqOptions start = start_options(method, table_.qat, flags_, table_.data.seed);
   const PtqResult quantized = quantize_with_progress(name + " start", model_.graph, *calibration_[set], start, seconds);
   const Graph free = with_free_weights(quantized.quantized, quantized.reference);
-  QatResult result = run_qat_job({.name = name,
-                                  .model = model_,
-                                  .start = free,
-                                  .training = *training_,
-                                  .options = qat_options(method, table_.qat, flags_, table_.data.seed)},
-                                 false);
-  seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const QatOptions options = qat_options(method, table_.qat, flags_, table_.data.seed);
+  QatResult result =
+      run_qat_job({.name = name, .model = model_, .start = free, .training = *training_, .options = options}, false);
+  const double start_seconds =
+      std::exchange(seconds, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   result_.report.details[name] = details_of(result);
+  const double epochs =
+      static_cast<double>(result.checkpoint.trainer.step) / (training_->count() / options.train.batch);
+  result_.report.details[name]["epoch_seconds"] = (seconds - start_seconds) / std::max(1.0, epochs);
   for (const std::string& warning : result.warnings) result_.report.notes.push_back(name + ": " + warning);
   return std::move(result.quantized);
 }
@@ -126,6 +130,12 @@ const Graph& TableRun::quantized(const Method& method, std::size_t set, double& 
   Graph graph;
   if (source.kind == Method::Kind::qat) {
     graph = quantize_and_train(name, source, set, seconds);
+  } else if (source.kind == Method::Kind::calibration) {
+    const CalibrateOptions options = calibrate_options(source, table_.calibrate, flags_, table_.data.seed);
+    CalibrateResult result = calibrate_with_progress(name, model_.graph, *calibration_[set], options);
+    seconds = result.report["seconds"].get<double>();
+    result_.report.details[name] = std::move(result.report);
+    graph = std::move(result.quantized);
   } else {
     const PtqOptions options = ptq_options(source, table_.preset, flags_, table_.data.seed);
     PtqResult result = quantize_with_progress(name, model_.graph, *calibration_[set], options, seconds);
@@ -165,6 +175,26 @@ AccuracyRow TableRun::quantized_row(const Method& method) {
   return row;
 }
 
+void TableRun::compare_speeds() {
+  for (const Method& method : methods_) {
+    if (method.kind != Method::Kind::calibration) continue;
+    nlohmann::ordered_json& details = result_.report.details[method.name];
+    const double seconds = details["seconds"].get<double>();
+    std::string text = speed_text(method.name, details);
+    for (const Method& other : methods_) {
+      const bool same = other.weight_bits == method.weight_bits && other.activation_bits == method.activation_bits;
+      if (!same || other.simple || (other.kind != Method::Kind::ptq && other.kind != Method::Kind::qat)) continue;
+      const bool trains = other.kind == Method::Kind::qat;
+      const double theirs =
+          trains ? result_.report.details[other.name]["epoch_seconds"].get<double>()
+                 : quantized_.at({other.kind, other.weight_bits, other.activation_bits, false, 0}).seconds;
+      details["speed"][trains ? "qat_epoch" : "ptq"] = theirs / seconds;
+      text += fmt::format(", {:.1f} times as fast as {}{}", theirs / seconds, trains ? "an epoch of " : "", other.name);
+    }
+    result_.report.notes.push_back(text + ".");
+  }
+}
+
 void TableRun::describe() {
   AccuracyReport& report = result_.report;
   report.triage = triage(report.rows);
@@ -174,6 +204,7 @@ void TableRun::describe() {
   if (!calibration_.empty()) images += fmt::format(", calibrated on {} other images", calibration_.front()->count());
   if (training_) images += fmt::format(", trained on {}", training_->count());
   report.notes.insert(report.notes.begin(), images + ".");
+  compare_speeds();
   describe_run(report, flags_, table_.network, model_, *evaluation_, calibration_);
 }
 

@@ -22,8 +22,9 @@ struct TableFlags {
   std::string target = "tidl";
   int calibration_sets = 1;
   int batch = 32;
-  PtqOptions ptq;  ///< only what was set counts, through the flags
-  QatFlags qat;    ///< of the qat rows
+  PtqOptions ptq;            ///< only what was set counts, through the flags
+  QatFlags qat;              ///< of the qat rows
+  CalibrateFlags calibrate;  ///< of the calibration rows
 };
 
 struct TableResult {

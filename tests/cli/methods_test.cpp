@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cli/calibrate_run.hpp"
 #include "cli/qat_run.hpp"
 #include "cli/table_run.hpp"
 #include "core/base/error.hpp"
@@ -22,11 +23,13 @@ TEST(Methods, NamesMeanWidths) {
   EXPECT_EQ(parse_method("ptq16").activation_bits, 16);
   EXPECT_EQ(parse_method("qat8").kind, Method::Kind::qat);
   EXPECT_EQ(parse_method("qat-w4a8").weight_bits, 4);
+  EXPECT_EQ(parse_method("calibration8").kind, Method::Kind::calibration);
+  EXPECT_EQ(parse_method("calibration-w4a8").activation_bits, 8);
 }
 
 TEST(Methods, OthersAreMistakes) {
   for (const char* name : {"ptq", "ptq1", "ptq17", "ptq-w4", "ptq-w4a99", "ptq8simple", "int8", "", "float8", "qat",
-                           "qat8-simple", "qat-w4"}) {
+                           "qat8-simple", "qat-w4", "calibration", "calibration8-simple"}) {
     EXPECT_THROW(parse_method(name), UsageError) << name;
   }
   try {
@@ -67,6 +70,21 @@ TEST(Methods, FlagsLieOverThePresetButNotOverSimple) {
   EXPECT_EQ(best.seed, 7U);
   EXPECT_EQ(best.passes, ptq_preset("best", 4, 8).passes);
   EXPECT_EQ(ptq_options(parse_method("ptq8-simple"), "best", flags, 0).range, "min_max");
+}
+
+TEST(Methods, FlagsLieOverTheCalibrationPreset) {
+  CalibrateFlags calibrate{.preset = "ti-advanced"};
+  Flags flags;
+  bind(flags, calibrate.options);
+  flags.parse({"--calibrate.factor", "0.1", "--calibrate.range", "mse"});
+  const CalibrateOptions options = calibrate_options(parse_method("calibration-w4a8"), calibrate, flags, 9);
+  EXPECT_EQ(options.factor, 0.1);
+  EXPECT_EQ(options.range, "mse");
+  EXPECT_EQ(options.weight_bits, 4);
+  EXPECT_EQ(options.iterations, 100);  // as `ti-advanced` says
+  EXPECT_EQ(options.seed, 9U);
+  calibrate.preset = "ti-advnced";
+  EXPECT_THROW(calibrate_options(parse_method("calibration8"), calibrate, flags, 0), UsageError);
 }
 
 }  // namespace
