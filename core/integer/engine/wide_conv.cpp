@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::int64_t kBlockBytes = 24 << 10;        ///< of rows that stay in the first cache beside weights
 constexpr std::int64_t kHeavyBlockBytes = 160 << 10;  ///< and in the second, where the weights do not fit in the first
+constexpr std::int64_t kFarWeights = 128 << 10;
 constexpr std::int64_t kHeavyWeights = 512 << 10;
 constexpr std::int64_t kLeastBlock = 48;     ///< pixels
 constexpr std::int64_t kUnitWork = 300'000;  ///< multiplications that are worth handing to another thread
@@ -23,6 +24,7 @@ struct WidePhase {
   const WideKernels* kernels;
   int group_blocks, pairs;
   bool direct;                ///< pixels of the input are the rows of the matrix as they lie
+  bool fetches;               ///< weights come from far away
   std::int64_t unit_pixels;   ///< how work is cut for threads: by pixels,
   int unit_blocks;            ///< or by blocks of channels; depends on shapes only
   std::int64_t block_pixels;  ///< pixels that are gathered at once
@@ -98,6 +100,7 @@ class WideConvStep : public Step {
             .group_blocks = group_blocks,
             .pairs = pairs,
             .direct = is_direct(phase, in_),
+            .fetches = row_bytes * group_out_ > kFarWeights,
             .unit_pixels = unit_pixels,
             .unit_blocks = unit_blocks,
             .block_pixels = ceil_div(unit_pixels, ceil_div(unit_pixels, most))};
@@ -148,6 +151,9 @@ class WideConvStep : public Step {
       const std::int64_t y = phase.out_y + p / phase.columns * phase.step_y;
       const std::int64_t x = phase.out_x + p % phase.columns * phase.step_x;
       const auto [a, a_stride] = operand(frame, work, unit.group, p, end);
+      const auto block_at = [&](int b) {
+        return work.blocks.block(static_cast<std::size_t>(unit.group * work.group_blocks + b));
+      };
       for (int b = unit.block_begin; b < unit.block_end; ++b) {
         const int channel = unit.group * group_out_ + b * 2 * work.kernels->lanes;
         work.kernels->gemm(
@@ -155,10 +161,11 @@ class WideConvStep : public Step {
              .a_stride = a_stride,
              .rows = static_cast<int>(end - p),
              .pairs = work.pairs,
-             .block = work.blocks.block(static_cast<std::size_t>(unit.group * work.group_blocks + b)),
+             .block = block_at(b),
              .out = frame.data(out_) + (y * out_.shape.w + x) * out_.pitch + channel * code_bytes(out_.spec),
              .out_stride = std::ptrdiff_t{phase.step_x} * out_.pitch,
-             .finish = finishing_.from_channel(channel)});
+             .finish = finishing_.from_channel(channel),
+             .next_w = work.fetches && p == unit.begin && b + 1 < unit.block_end ? block_at(b + 1).w : nullptr});
       }
     }
   }

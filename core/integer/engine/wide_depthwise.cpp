@@ -31,9 +31,8 @@ class WideDepthwiseStep : public Step {
 
   void run(const Frame& frame) const override {
     parallel_for(out_.shape.h, rows_, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t y = begin; y < end; ++y) {
-        three_ ? run_three(frame, static_cast<int>(y)) : run_any(frame, static_cast<int>(y));
-      }
+      if (three_) return run_three(frame, static_cast<int>(begin), static_cast<int>(end));
+      for (std::int64_t y = begin; y < end; ++y) run_any(frame, static_cast<int>(y));
     });
   }
 
@@ -64,27 +63,27 @@ class WideDepthwiseStep : public Step {
     return channels;
   }
 
-  void run_three(const Frame& frame, int y) const {
+  void run_three(const Frame& frame, int begin, int end) const {
     for (std::size_t b = 0; b < blocks_.count(); ++b) {
       const int channel = static_cast<int>(b) * 2 * kernels_.lanes;
-      WideDepthwise3x3 work{.in_pitch = in_.pitch,
-                            .out_pitch = out_.pitch,
-                            .iw = in_.shape.w,
-                            .ow = out_.shape.w,
-                            .stride = conv_.stride_w,
-                            .pad_left = conv_.pad_left,
-                            .words = !in_.is_bytes(),
-                            .zero = in_.stored_zero(),
-                            .block = blocks_.block(b),
-                            .splits = blocks_.splits(b),
-                            .out = row_of(frame, out_, y) + channel * code_bytes(out_.spec),
-                            .finish = finishing_.from_channel(channel)};
-      for (int i = 0; i < 3; ++i) {
-        const int iy = y * conv_.stride_h - conv_.pad_top + i;
-        const bool inside = iy >= 0 && iy < in_.shape.h;
-        work.rows[i] = inside ? row_of(frame, in_, iy) + channel * code_bytes(in_.spec) : nullptr;
-      }
-      kernels_.depthwise3x3(work);
+      kernels_.depthwise3x3({.in = frame.data(in_) + channel * code_bytes(in_.spec),
+                             .out = frame.data(out_) + channel * code_bytes(out_.spec),
+                             .in_pitch = in_.pitch,
+                             .out_pitch = out_.pitch,
+                             .ih = in_.shape.h,
+                             .iw = in_.shape.w,
+                             .ow = out_.shape.w,
+                             .stride_y = conv_.stride_h,
+                             .stride_x = conv_.stride_w,
+                             .pad_top = conv_.pad_top,
+                             .pad_left = conv_.pad_left,
+                             .row_begin = begin,
+                             .row_end = end,
+                             .words = !in_.is_bytes(),
+                             .zero = in_.stored_zero(),
+                             .block = blocks_.block(b),
+                             .splits = blocks_.splits(b),
+                             .finish = finishing_.from_channel(channel)});
     }
   }
 

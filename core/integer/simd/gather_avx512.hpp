@@ -47,6 +47,7 @@ inline void gather_any(const Gather& g) {
 
 inline void gather(const Gather& g) {
   if (g.run_bytes <= 16) return g.runs == 3 ? gather_short<16, 3>(g) : gather_any<16>(g);
+  if (g.run_bytes <= 32 && g.runs == 3) return gather_short<32, 3>(g);
   if (g.run_bytes <= 32) return g.runs == 7 ? gather_short<32, 7>(g) : gather_any<32>(g);
   gather_any<64>(g);
 }

@@ -3,7 +3,7 @@
 // The vector comes first.
 #include "core/integer/simd/wide_depthwise.hpp"
 #include "core/integer/simd/wide_gemm.hpp"
-#include "core/integer/simd/wide_rows.hpp"
+#include "core/integer/simd/wide_pair.hpp"
 
 namespace binade::integer {
 namespace {
@@ -26,7 +26,7 @@ const WideKernels wide_kernels_avx2{.lanes = Vector256::kLanes,
                                     .depthwise = wide_depthwise<Vector256>,
                                     .depthwise3x3 = wide_depthwise3x3<Vector256>,
                                     .widen = widen,
-                                    .pair = pair,
+                                    .pair = wide_pair<Vector256>,
                                     .blend = blend,
                                     .max = wide_max,
                                     .sum = wide_sum};

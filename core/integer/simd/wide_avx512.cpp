@@ -3,7 +3,7 @@
 // The vector comes first.
 #include "core/integer/simd/wide_depthwise.hpp"
 #include "core/integer/simd/wide_gemm.hpp"
-#include "core/integer/simd/wide_rows.hpp"
+#include "core/integer/simd/wide_pair.hpp"
 
 namespace binade::integer {
 
@@ -12,7 +12,7 @@ const WideKernels wide_kernels_avx512{.lanes = Vector512::kLanes,
                                       .depthwise = wide_depthwise<Vector512>,
                                       .depthwise3x3 = wide_depthwise3x3<Vector512>,
                                       .widen = widen,
-                                      .pair = pair,
+                                      .pair = wide_pair<Vector512>,
                                       .blend = blend,
                                       .max = wide_max,
                                       .sum = wide_sum};

@@ -58,10 +58,12 @@ struct PixelRows {
   std::ptrdiff_t step[3];
   int width;
 
-  PixelRows(const WideDepthwise3x3& d, const void* outside) : width(d.iw) {
+  PixelRows(const WideDepthwise3x3& d, int y, const void* outside) : width(d.iw) {
     for (int i = 0; i < 3; ++i) {
-      row[i] = d.rows[i] != nullptr ? d.rows[i] : static_cast<const std::uint8_t*>(outside);
-      step[i] = d.rows[i] != nullptr ? d.in_pitch : 0;
+      const int iy = y * d.stride_y - d.pad_top + i;
+      const bool inside = iy >= 0 && iy < d.ih;
+      row[i] = inside ? d.in + std::ptrdiff_t{iy} * d.iw * d.in_pitch : static_cast<const std::uint8_t*>(outside);
+      step[i] = inside ? d.in_pitch : 0;
     }
   }
 };
@@ -87,10 +89,10 @@ struct PixelColumn {
   }
 };
 
-/// A column at a time: it is the last of an output pixel, the second of the next one and the first of the one after
-/// that; with stride 2 the last and the first, or the second.
-template <class V, bool kWords, int kSplits, bool kFolded>
-__attribute__((noinline)) void depthwise_row(const WideDepthwise3x3& d) {
+/// Rows of a block of channels, a column at a time: it is the last of an output pixel, the second of the next one and
+/// the first of the one after that; with stride 2 the last and the first, or the second.
+template <class V, bool kWords, int kSplits, bool kFolded, int kStride>
+__attribute__((noinline)) void depthwise_block_rows(const WideDepthwise3x3& d) {
   using Reg = typename V::Reg;
   using Sums = PixelSums<V, kSplits != 0>;
   const WideEnd<V> end(d.finish, kSplits != 0);
@@ -101,7 +103,6 @@ __attribute__((noinline)) void depthwise_row(const WideDepthwise3x3& d) {
   } else {
     for (std::uint8_t& byte : outside) byte = static_cast<std::uint8_t>(d.zero);
   }
-  const PixelRows rows(d, outside);
   Reg w[3][2][2];
 #pragma GCC unroll 12
   for (int i = 0; i < 12; ++i) w[i / 4][i / 2 % 2][i % 2] = V::load(d.block.w + i * 2 * V::kLanes);
@@ -120,47 +121,49 @@ __attribute__((noinline)) void depthwise_row(const WideDepthwise3x3& d) {
       sums.finish(d.finish, d.block, out);
     }
   };
-  std::uint8_t* out = d.out;
-  int x = -d.pad_left;
-  PixelColumn<V, kWords> column;
-  Sums last, second, first;
-  column.load(rows, x++, zero);
-  last.start(d.block);
-  add(last, column, 0);
-  if (d.stride == 2) {
+  for (int y = d.row_begin; y < d.row_end; ++y) {
+    const PixelRows rows(d, y, outside);
+    std::uint8_t* out = d.out + std::ptrdiff_t{y} * d.ow * d.out_pitch;
+    int x = -d.pad_left;
+    PixelColumn<V, kWords> column;
+    Sums last, second, first;
+    column.load(rows, x++, zero);
+    last.start(d.block);
+    add(last, column, 0);
+    if constexpr (kStride == 1) {
+      column.load(rows, x++, zero);
+      add(last, column, 1);
+      second.start(d.block);
+      add(second, column, 0);
+    }
     for (int i = 0; i < d.ow; ++i, out += d.out_pitch) {
       forget_memory();
       column.load(rows, x++, zero);
-      add(last, column, 1);
-      column.load(rows, x++, zero);
+      if constexpr (kStride == 2) {
+        add(last, column, 1);
+        column.load(rows, x++, zero);
+      } else {
+        add(second, column, 1);
+      }
       add(last, column, 2);
       first.start(d.block);
       add(first, column, 0);
       store(last, out);
-      last = first;
+      last = kStride == 2 ? first : second;
+      second = first;
     }
-    return;
-  }
-  column.load(rows, x++, zero);
-  add(last, column, 1);
-  second.start(d.block);
-  add(second, column, 0);
-  for (int i = 0; i < d.ow; ++i, out += d.out_pitch) {
-    forget_memory();
-    column.load(rows, x++, zero);
-    add(last, column, 2);
-    add(second, column, 1);
-    first.start(d.block);
-    add(first, column, 0);
-    store(last, out);
-    last = second;
-    second = first;
   }
 }
 
 template <class V, bool kWords, int kSplits>
 inline void depthwise_rows(const WideDepthwise3x3& d) {
-  d.finish.folded ? depthwise_row<V, kWords, kSplits, true>(d) : depthwise_row<V, kWords, kSplits, false>(d);
+  if (d.stride_x == 1) {
+    d.finish.folded ? depthwise_block_rows<V, kWords, kSplits, true, 1>(d)
+                    : depthwise_block_rows<V, kWords, kSplits, false, 1>(d);
+  } else {
+    d.finish.folded ? depthwise_block_rows<V, kWords, kSplits, true, 2>(d)
+                    : depthwise_block_rows<V, kWords, kSplits, false, 2>(d);
+  }
 }
 
 template <class V>

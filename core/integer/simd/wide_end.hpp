@@ -6,6 +6,10 @@
 namespace binade::integer {
 namespace {
 
+/// What is the same for all rows of a tile need not be asked row by row: signed or unsigned codes to whole vectors of
+/// words, or bytes; everything else is `general`.
+enum class WideStyle { general, signed_words, unsigned_words, bytes };
+
 template <class V>
 struct WideEnd {
   using Reg = typename V::Reg;
@@ -28,6 +32,33 @@ struct WideEnd {
     highest = V::splat32(static_cast<std::int32_t>(limit - 1));
   }
 
+  /// For blocks of `channels` channels in as many panels as given.
+  WideStyle style(bool splits, int channels, int panels) const {
+    if (channels != panels * V::kLanes || (splits && !deep)) return WideStyle::general;
+    if (!words) return splits ? WideStyle::general : WideStyle::bytes;
+    return flips ? WideStyle::unsigned_words : WideStyle::signed_words;
+  }
+
+  /// The code of a sum in one vector, and in two, split, and how a row is stored, in a style.
+  template <WideStyle kStyle>
+  __attribute__((always_inline)) Reg code(Reg acc, Reg high) const {
+    return kStyle == WideStyle::general ? code(acc, high) : V::sra32(high, down);
+  }
+  template <WideStyle kStyle>
+  __attribute__((always_inline)) void store(std::uint8_t* to, Reg a, Reg b, int count) const {
+    if constexpr (kStyle == WideStyle::general) return store(to, a, b, count);
+    if constexpr (kStyle == WideStyle::bytes) return V::store_bytes(to, styled<kStyle>(a, b), 2 * V::kLanes);
+    V::store(to, styled<kStyle>(a, b));
+  }
+  template <WideStyle kStyle>
+  __attribute__((always_inline)) void store(std::uint8_t* to, Reg a, int count) const {
+    if constexpr (kStyle == WideStyle::general) return store(to, a, count);
+    if constexpr (kStyle == WideStyle::bytes) {
+      return V::store_bytes(to, V::lower_halves(styled<kStyle>(a, a)), V::kLanes);
+    }
+    V::store_words(to, V::lower_halves(styled<kStyle>(a, a)), V::kLanes);
+  }
+
   /// Of a sum in one vector, and in two, split.
   __attribute__((always_inline)) Reg code(Reg acc) const { return V::sra32(acc, shift); }
   __attribute__((always_inline)) Reg code(Reg acc, Reg high) const {
@@ -44,6 +75,12 @@ struct WideEnd {
   }
 
  private:
+  template <WideStyle kStyle>
+  __attribute__((always_inline)) Reg styled(Reg a, Reg b) const {
+    constexpr bool is_signed = kStyle != WideStyle::unsigned_words;
+    if constexpr (kStyle == WideStyle::bytes) return V::add16(V::clamp16(V::pack_signed(a, b), lo, hi), zero);
+    return V::clamp16(is_signed ? V::pack_signed(a, b) : V::flip(V::pack_unsigned(a, b), zero), lo, hi);
+  }
   __attribute__((always_inline)) Reg packed(Reg a, Reg b) const {
     const Reg codes = flips ? V::flip(V::pack_unsigned(a, b), zero) : V::pack_signed(a, b);
     return clamps ? V::clamp16(codes, lo, hi) : codes;

@@ -16,6 +16,9 @@ struct WideJob {
   std::uint8_t* out;
   std::ptrdiff_t out_stride;
   const WideEnd<V>* end;
+  WideStyle style;
+  const char *next, *next_end;       ///< weights that will be needed next
+  std::ptrdiff_t next_step;          ///< bytes of them to fetch during a tile
   std::int32_t *raw_low, *raw_high;  ///< or null: accumulators of one tile, {rows, 2 * lanes}
 };
 
@@ -64,18 +67,34 @@ inline __attribute__((always_inline)) void add_products(const std::int16_t* a, s
   }
 }
 
-/// Stores a tile, by the codes that `code(i, j)` makes.
-template <class V, int kRows, int kPanels, class Code>
+template <WideStyle kStyle>
+struct StyleConstant {
+  static constexpr WideStyle value = kStyle;
+};
+
+/// Stores a tile, by the codes that `code(style, i, j)` makes.
+template <WideStyle kStyle, class V, int kRows, int kPanels, class Code>
 inline __attribute__((always_inline)) void store_rows(const WideJob<V>& job, std::uint8_t* out, const Code& code) {
   const WideEnd<V>& end = *job.end;
   const int channels = job.block->channels;
+  constexpr auto kCode = StyleConstant<kStyle>{};
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i, out += job.out_stride) {
     if constexpr (kPanels == 2) {
-      end.store(out, code(i, 0), code(i, 1), channels);
+      end.template store<kStyle>(out, code(kCode, i, 0), code(kCode, i, 1), channels);
     } else {
-      end.store(out, code(i, 0), channels);
+      end.template store<kStyle>(out, code(kCode, i, 0), channels);
     }
+  }
+}
+
+template <class V, int kRows, int kPanels, class Code>
+inline __attribute__((always_inline)) void store_tile(const WideJob<V>& job, std::uint8_t* out, const Code& code) {
+  switch (job.style) {
+    case WideStyle::signed_words: return store_rows<WideStyle::signed_words, V, kRows, kPanels>(job, out, code);
+    case WideStyle::unsigned_words: return store_rows<WideStyle::unsigned_words, V, kRows, kPanels>(job, out, code);
+    case WideStyle::bytes: return store_rows<WideStyle::bytes, V, kRows, kPanels>(job, out, code);
+    case WideStyle::general: return store_rows<WideStyle::general, V, kRows, kPanels>(job, out, code);
   }
 }
 
@@ -90,12 +109,15 @@ inline __attribute__((always_inline)) void store_raw(std::int32_t* to, const typ
 
 /// `tiles` tiles below each other.
 template <class V, int kRows, int kPanels, bool kSplit>
-__attribute__((noinline)) void wide_tiles(const WideJob<V>& job) {
+__attribute__((noinline)) void wide_tiles(WideJob<V>& job) {
   using Reg = typename V::Reg;
   const std::int16_t* a = job.a;
   std::uint8_t* out = job.out;
   for (int t = 0; t < job.tiles; ++t, a += kRows * job.a_stride, out += kRows * job.out_stride) {
     forget_memory();
+    for (const char* stop = job.next + job.next_step; job.next < stop && job.next < job.next_end; job.next += 64) {
+      __builtin_prefetch(job.next, 0, 2);
+    }
     Reg acc[kRows][kPanels], high[kRows][kPanels];
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
@@ -111,8 +133,8 @@ __attribute__((noinline)) void wide_tiles(const WideJob<V>& job) {
       if (job.raw_low != nullptr) {
         store_raw<V, kRows, kPanels>(job.raw_low, acc);
       } else {
-        store_rows<V, kRows, kPanels>(
-            job, out, [&](int i, int j) __attribute__((always_inline)) { return job.end->code(acc[i][j]); });
+        store_tile<V, kRows, kPanels>(
+            job, out, [&](auto, int i, int j) __attribute__((always_inline)) { return job.end->code(acc[i][j]); });
       }
     } else {
       const std::int16_t *row = a, *w = job.block->w;
@@ -131,9 +153,10 @@ __attribute__((noinline)) void wide_tiles(const WideJob<V>& job) {
         store_raw<V, kRows, kPanels>(job.raw_low, acc);
         store_raw<V, kRows, kPanels>(job.raw_high, high);
       } else {
-        store_rows<V, kRows, kPanels>(
-            job,
-            out, [&](int i, int j) __attribute__((always_inline)) { return job.end->code(acc[i][j], high[i][j]); });
+        store_tile<V, kRows, kPanels>(
+            job, out, [&](auto style, int i, int j) __attribute__((always_inline)) {
+              return job.end->template code<decltype(style)::value>(acc[i][j], high[i][j]);
+            });
       }
     }
   }
@@ -141,7 +164,7 @@ __attribute__((noinline)) void wide_tiles(const WideJob<V>& job) {
 
 /// Makes wide_tiles<rows> a choice at run time.
 template <class V, int kPanels, bool kSplit, int kMost>
-inline void run_wide_tiles(int rows, const WideJob<V>& job) {
+inline void run_wide_tiles(int rows, WideJob<V>& job) {
   if constexpr (kMost > 1) {
     if (rows < kMost) return run_wide_tiles<V, kPanels, kSplit, kMost - 1>(rows, job);
   }
@@ -149,7 +172,7 @@ inline void run_wide_tiles(int rows, const WideJob<V>& job) {
 }
 
 template <class V>
-inline void run_wide_tiles(int panels, bool splits, int rows, const WideJob<V>& job) {
+inline void run_wide_tiles(int panels, bool splits, int rows, WideJob<V>& job) {
   if (panels == 2) {
     splits ? run_wide_tiles<V, 2, true, V::kSplitRows[2]>(rows, job)
            : run_wide_tiles<V, 2, false, V::kNarrowRows[2]>(rows, job);
@@ -178,6 +201,9 @@ inline void wide_gemm_raw(const WideGemm& g, WideJob<V> job, int panels, int lim
   }
 }
 
+/// Where little is summed, smaller tiles let the end of one overlap with the next one's sums.
+constexpr int kShallowPairs = 16;
+
 /// Tiles of nearly equal height, the higher ones first.
 template <class V>
 inline void wide_gemm(const WideGemm& g) {
@@ -185,7 +211,8 @@ inline void wide_gemm(const WideGemm& g) {
   const bool splits = g.block.chunks != nullptr;
   const WideEnd<V> end(g.finish, splits);
   const int panels = g.block.channels > V::kLanes ? 2 : 1;
-  const int limit = splits ? V::kSplitRows[panels] : V::kNarrowRows[panels];
+  const int most = splits ? V::kSplitRows[panels] : V::kNarrowRows[panels];
+  const int limit = !splits && g.pairs <= kShallowPairs ? V::kShallowRows[panels] : most;
   WideJob<V> job{.a = g.a,
                  .a_stride = g.a_stride,
                  .pairs = g.pairs,
@@ -194,10 +221,19 @@ inline void wide_gemm(const WideGemm& g) {
                  .out = g.out,
                  .out_stride = g.out_stride,
                  .end = &end,
+                 .style = end.style(splits, g.block.channels, panels),
+                 .next = reinterpret_cast<const char*>(g.next_w),
+                 .next_end = reinterpret_cast<const char*>(g.next_w),
+                 .next_step = 0,
                  .raw_low = nullptr,
                  .raw_high = nullptr};
   if (!g.finish.folded) return wide_gemm_raw<V>(g, job, panels, limit);
   const int tiles = (g.rows + limit - 1) / limit, rows = g.rows / tiles, higher = g.rows % tiles;
+  if (g.next_w != nullptr && g.rows > 1) {
+    const std::ptrdiff_t bytes = std::ptrdiff_t{g.pairs} * panels * V::kLanes * 4;
+    job.next_end += bytes;
+    job.next_step = bytes / tiles + 64;
+  }
   if (higher > 0) {
     job.tiles = higher;
     run_wide_tiles<V>(panels, splits, rows + 1, job);

@@ -50,6 +50,7 @@ struct WideGemm {
   std::uint8_t* out;
   std::ptrdiff_t out_stride;  ///< bytes
   WideFinish finish;
+  const std::int16_t* next_w;  ///< what will be read next, to be brought nearer; or null
 };
 
 /// Depthwise convolution of a pixel with any window; taps[t] points at the channels of a block in the pixel that tap t
@@ -65,17 +66,19 @@ struct WideDepthwise {
   WideFinish finish;
 };
 
-/// A row of a 3x3 depthwise convolution without dilation, for a block of channels.
+/// Rows [row_begin, row_end) of a 3x3 depthwise convolution without dilation, for a block of channels; `in` and `out`
+/// at the channels of the block in the first pixel.
 /// @shape w: {3 columns of the kernel, 2, 2, lanes, 2}: of a column the pairs (w0, w1) and (w2, 0), as WideDepthwise
 struct WideDepthwise3x3 {
-  const std::uint8_t* rows[3];  ///< pixel 0, at the channels of the block; null outside the image
+  const std::uint8_t* in;
+  std::uint8_t* out;
   std::ptrdiff_t in_pitch, out_pitch;
-  int iw, ow, stride, pad_left;
+  int ih, iw, ow, stride_y, stride_x, pad_top, pad_left;  ///< stride_x: 1 or 2
+  int row_begin, row_end;
   bool words;
   std::int32_t zero;
   WideBlock block;
   int splits;  ///< of sums with chunks: 1 after each column, 2 after each pair
-  std::uint8_t* out;
   WideFinish finish;
 };
 

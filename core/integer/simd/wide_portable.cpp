@@ -82,18 +82,19 @@ void depthwise(const WideDepthwise& d) {
 }
 
 void depthwise3x3(const WideDepthwise3x3& d) {
-  for (int x = 0; x < d.ow; ++x) {
+  for (int p = d.row_begin * d.ow; p < d.row_end * d.ow; ++p) {
     std::int64_t acc[2 * kWideLanes] = {};
     for (int t = 0; t < 9; ++t) {
-      const int row = t / 3, column = t % 3, ix = x * d.stride - d.pad_left + column;
-      const bool inside = d.rows[row] != nullptr && ix >= 0 && ix < d.iw;
+      const int row = t / 3, column = t % 3;
+      const int iy = p / d.ow * d.stride_y - d.pad_top + row, ix = p % d.ow * d.stride_x - d.pad_left + column;
+      const bool inside = iy >= 0 && iy < d.ih && ix >= 0 && ix < d.iw;
+      const std::uint8_t* pixel = inside ? d.in + (std::ptrdiff_t{iy} * d.iw + ix) * d.in_pitch : nullptr;
       for (int c = 0; c < d.block.channels; ++c) {
-        const std::int32_t outside = d.words ? d.zero : 0;
-        const std::int32_t code = inside ? word_of(d.rows[row] + ix * d.in_pitch, d.words, d.zero, c) : outside;
+        const std::int32_t code = inside ? word_of(pixel, d.words, d.zero, c) : (d.words ? d.zero : 0);
         acc[c] += std::int64_t{code} * d.block.w[place_of(2 * column + row / 2, c, row % 2)];
       }
     }
-    finish_pixel(d.block, acc, d.finish, d.out + x * d.out_pitch);
+    finish_pixel(d.block, acc, d.finish, d.out + p * d.out_pitch);
   }
 }
 

@@ -13,6 +13,7 @@ struct Vector256 {
   static constexpr int kLanes = 8;
   /// Rows of a tile of one panel and of two; with chunks there are twice as many accumulators.
   static constexpr int kNarrowRows[3] = {0, 8, 4}, kSplitRows[3] = {0, 5, 3};
+  static constexpr int kShallowRows[3] = {0, 8, 4};  ///< where little is summed
 
   static Reg load(const void* p) { return _mm256_loadu_si256(static_cast<const Reg*>(p)); }
   static void store(void* p, Reg v) { _mm256_storeu_si256(static_cast<Reg*>(p), v); }
@@ -26,6 +27,8 @@ struct Vector256 {
     acc = _mm256_blend_epi16(acc, _mm256_setzero_si256(), 0xAA);
   }
   static Reg add32(Reg a, Reg b) { return _mm256_add_epi32(a, b); }
+  static Reg sub32(Reg a, Reg b) { return _mm256_sub_epi32(a, b); }
+  static Reg sign32(Reg v) { return _mm256_srai_epi32(v, 31); }
   static Reg sub16(Reg a, Reg b) { return _mm256_sub_epi16(a, b); }
   static Reg add16(Reg a, Reg b) { return _mm256_add_epi16(a, b); }
   static Reg sra32(Reg v, __m128i by) { return _mm256_sra_epi32(v, by); }
@@ -56,10 +59,9 @@ struct Vector256 {
       __builtin_memcpy(to, whole, 2 * static_cast<std::size_t>(count));
     }
   }
+  /// Of words 0 .. 255.
   static void store_bytes(std::uint8_t* to, Reg v, int count) {
-    const __m256i low = _mm256_and_si256(v, _mm256_set1_epi16(255));
-    const __m128i bytes =
-        _mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_packus_epi16(low, low), 0b11'01'10'00));
+    const __m128i bytes = _mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_packus_epi16(v, v), 0b11'01'10'00));
     if (count == 16) {
       _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
     } else {

@@ -13,6 +13,7 @@ struct Vector512 {
   static constexpr int kLanes = 16;
   /// Rows of a tile of one panel and of two; with chunks there are twice as many accumulators.
   static constexpr int kNarrowRows[3] = {0, 12, 12}, kSplitRows[3] = {0, 12, 6};
+  static constexpr int kShallowRows[3] = {0, 6, 6};  ///< where little is summed
 
   static Reg load(const void* p) { return _mm512_loadu_si512(p); }
   static void store(void* p, Reg v) { _mm512_storeu_si512(p, v); }
@@ -29,6 +30,8 @@ struct Vector512 {
         : "Yk"(static_cast<__mmask32>(0x55555555U)));
   }
   static Reg add32(Reg a, Reg b) { return _mm512_add_epi32(a, b); }
+  static Reg sub32(Reg a, Reg b) { return _mm512_sub_epi32(a, b); }
+  static Reg sign32(Reg v) { return _mm512_srai_epi32(v, 31); }
   static Reg sub16(Reg a, Reg b) { return _mm512_sub_epi16(a, b); }
   static Reg add16(Reg a, Reg b) { return _mm512_add_epi16(a, b); }
   static Reg sra32(Reg v, __m128i by) { return _mm512_sra_epi32(v, by); }
