@@ -141,6 +141,7 @@ void bind(Flags& flags, QatOptions& options) {
   add("clipped", options.graph.clipped, "no gradient beyond the range; false: straight through everywhere");
   add("merge", options.graph.merge,
       "TI's batch norm in training: batch statistics in a float path that carries the gradient; else folded first");
+  add("snap", options.graph.snap, "weights begin on the codes of their grids");
   add("epochs", train.epochs, "how often every image is seen");
   add("batch", train.batch, "images per step");
   add("learning-rate", train.schedule.learning_rate, "of weights and biases, at its peak");

@@ -38,11 +38,7 @@ const Tensor<float>& parameter_of(const Graph& graph, const std::string& name) {
 class Merger {
  public:
   Merger(const Graph& quantized, const Graph& network)
-      : quantized_(quantized), network_(network), folded_(fold_batch_norm(network)), layers_(normed_layers(network)) {
-    if (layers_.empty()) {
-      throw UsageError("merge: the network has no batch norm behind a layer (was it folded already?); fold instead");
-    }
-  }
+      : quantized_(quantized), network_(network), folded_(fold_batch_norm(network)), layers_(normed_layers(network)) {}
 
   Graph merge() {
     return rewrite(quantized_, [&](Rewriter& to, const Node& node) { emit(to, node); });

@@ -30,6 +30,7 @@ QatOptions best(int weight_bits, int) {
   options.train.update.weight_decay = 0;
   options.train.loss = {.labels = false, .distillation = 1, .temperature = 6};
   options.graph.quantizer = "tqt";
+  options.threshold_learning_rate = 0.001;  // at 0.01 exponents flip back and forth at 4 bits
   options.rate_in_codes = true;
   return options;
 }
@@ -43,7 +44,7 @@ QatOptions ti(int, int) {
                    .log_steps = 10,
                    .loss_jump = 4};
   options.train.update.weight_decay = 1e-4;
-  options.graph.quantizer = "pact-ema";
+  options.graph = {.merge = true, .quantizer = "pact-ema", .snap = true};
   return options;
 }
 
@@ -63,6 +64,7 @@ std::map<std::string, std::string> settings(const QatOptions& options) {
   const WatchOptions& watch = options.watch;
   return {{"quantizer", options.graph.quantizer},
           {"rate_in_codes", fmt::format("{}", options.rate_in_codes)},
+          {"snap", fmt::format("{}", options.graph.snap)},
           {"merge", fmt::format("{}", options.graph.merge)},
           {"clipped", fmt::format("{}", options.graph.clipped)},
           {"threshold_learning_rate", text(options.threshold_learning_rate)},
@@ -80,8 +82,9 @@ QatResult quantization_aware_train(const Graph& start, const Graph& reference, T
     throw UsageError(fmt::format("batch norm is merged with the quantizers pact-ema and fixed only, not with {}",
                                  options.graph.quantizer));
   }
+  const Graph begin = options.graph.snap ? with_snapped_weights(start) : start;
   const Graph first =
-      options.graph.merge ? merged_training_graph(start, reference) : training_graph(start, options.graph);
+      options.graph.merge ? merged_training_graph(begin, reference) : training_graph(begin, options.graph);
   const Graph& network = resume != nullptr ? resume->network : first;
   TrainOptions train_options = options.train;
   if (train_options.schedule.learning_rate > 0) {

@@ -149,6 +149,16 @@ Graph with_free_weights(const Graph& quantized, const Graph& reference) {
   return result;
 }
 
+Graph with_snapped_weights(const Graph& quantized) {
+  Graph result = quantized;
+  for (const QuantizerSite& site : quantizer_sites(quantized)) {
+    const auto* fake = std::get_if<FakeQuant>(&quantized.nodes()[static_cast<std::size_t>(site.node)].op);
+    if (site.role != QuantizerRole::weights || fake == nullptr) continue;
+    for (float& w : result.tensor(site.value).span()) w = fake_quantize(w, fake->spec, fake->rounding);
+  }
+  return result;
+}
+
 std::map<std::string, double> parameter_units(const Graph& quantized) {
   std::map<std::string, double> units;
   const std::vector<QuantizerSite> sites = quantizer_sites(quantized);

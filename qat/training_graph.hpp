@@ -25,6 +25,7 @@ std::span<const QuantizerKind> quantizer_kinds();
 struct TrainingGraphOptions {
   bool merge = false;             ///< see merged_training_graph(); with pact-ema and fixed only
   std::string quantizer = "tqt";  ///< of the table
+  bool snap = false;              ///< TI's first iteration: weights begin on their codes, whatever lay between
   bool clipped = true;            ///< straight-through only inside the range; false: everywhere (not tqt, lsq)
 };
 
@@ -41,6 +42,9 @@ Graph training_graph(const Graph& quantized, const TrainingGraphOptions& options
 /// no further than 0.45 codes from the code that was chosen for them. What was rounded on purpose keeps its code; what
 /// lay near a border is free to cross it.
 Graph with_free_weights(const Graph& quantized, const Graph& reference);
+
+/// The same with weights on their codes.
+Graph with_snapped_weights(const Graph& quantized);
 
 /// How large a change of a parameter is worth mentioning, by its name: for weights the step of their grid, for biases
 /// that of the grid behind their layer. Nothing for others.
@@ -65,7 +69,8 @@ struct QuantizerSite {
 /// statistics, which carries the gradient. Layers without a batch norm stay as training_graph() makes them ("fixed").
 /// Weights start at what `quantized` holds, biases too, whatever was done to them. Where nothing was done, outputs in
 /// inference are those of `quantized`, bit by bit, and frozen_graph() gives it back.
-/// @throws UsageError if `network` has no batch norm behind a layer, or `quantized` has other channels' scales
+/// A network without batch norms has nothing to merge: the result is `quantized`.
+/// @throws UsageError if the channels of `quantized` have other scales
 Graph merged_training_graph(const Graph& quantized, const Graph& network);
 
 /// All of them, in the order of the nodes.

@@ -156,7 +156,7 @@ TEST(Qat, OtherSettingsAreNotContinued) {
     FAIL() << "other settings were accepted";
   } catch (const UsageError& error) {
     const std::string message = error.what();
-    EXPECT_NE(message.find("threshold_learning_rate: was 0.01, now 0.5"), std::string::npos) << message;
+    EXPECT_NE(message.find("threshold_learning_rate: was 0.001, now 0.5"), std::string::npos) << message;
     EXPECT_NE(message.find("hold_flips: was 4, now 9"), std::string::npos) << message;
   }
 }
