@@ -25,6 +25,10 @@ TEST_F(Smoke, QatKeepsANetworkThatEvaluatesAlike) {
                                         "--engine", "fakequant", "--format", "json"});
   ASSERT_EQ(evaluated.code, 0) << evaluated.err;
   EXPECT_EQ(nlohmann::json::parse(evaluated.out)["rows"][0]["top1"], row["top1"]);
+  const Outcome verified =
+      run_binade({"verify", "--model", path("q/network.h5"), "--data", path("images"), "--images", "8"});
+  EXPECT_EQ(verified.code, 0) << verified.err;
+  EXPECT_NE(verified.out.find(" 0 mismatches"), std::string::npos) << verified.out;
   EXPECT_EQ(read_text(path("q/metrics.csv")).rfind("epoch,step,loss", 0), 0U);
   EXPECT_EQ(read_text(path("q/telemetry.csv")).rfind("step,tensor,role,learned,exponent", 0), 0U);
   // A finished run that is resumed says the same again; other settings are refused.
