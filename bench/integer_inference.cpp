@@ -39,8 +39,8 @@ int run(int argc, char** argv) {
   const std::vector<std::byte> in = bench::random_images(program, batch);
   std::vector<std::byte> out(static_cast<std::size_t>(bytes_of(program.output)) * static_cast<std::size_t>(batch));
   const bench::Timing time = bench::measure(seconds, [&] { engine.run(in, out, batch); });
-  std::printf("%s integer%s b%d %dthread: %.3f ms (cpu %.3f)\n", model.c_str(), widths.c_str(), batch, threads, time.wall_ms,
-              time.cpu_ms);
+  std::printf("%s integer%s b%d %dthread: %.3f ms (cpu %.3f)\n", model.c_str(), widths.c_str(), batch, threads,
+              time.wall_ms, time.cpu_ms);
   return 0;
 }
 
