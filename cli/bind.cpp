@@ -142,6 +142,8 @@ void bind(Flags& flags, QatOptions& options) {
   add("merge", options.graph.merge,
       "TI's batch norm in training: batch statistics in a float path that carries the gradient; else folded first");
   add("snap", options.graph.snap, "weights begin on the codes of their grids");
+  add("reestimate-batches", options.reestimate_batches,
+      "merge: batches whose statistics replace the running ones at the end; 0: none");
   add("epochs", train.epochs, "how often every image is seen");
   add("batch", train.batch, "images per step");
   add("learning-rate", train.schedule.learning_rate, "of weights and biases, at its peak");

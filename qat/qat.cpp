@@ -64,6 +64,7 @@ std::map<std::string, std::string> settings(const QatOptions& options) {
   const WatchOptions& watch = options.watch;
   return {{"quantizer", options.graph.quantizer},
           {"rate_in_codes", fmt::format("{}", options.rate_in_codes)},
+          {"reestimate_batches", fmt::format("{}", options.reestimate_batches)},
           {"snap", fmt::format("{}", options.graph.snap)},
           {"merge", fmt::format("{}", options.graph.merge)},
           {"clipped", fmt::format("{}", options.graph.clipped)},
@@ -73,6 +74,28 @@ std::map<std::string, std::string> settings(const QatOptions& options) {
           {"hold_margin", text(watch.hold_margin)},
           {"freeze_above", text(watch.oscillation.freeze_above)},
           {"release_below", text(watch.oscillation.release_below)}};
+}
+
+Graph with_reestimated_statistics(const Graph& training, TrainingSource& source, int epoch, int batch, int batches) {
+  Executor<float> executor(training, {.mode = Mode::training});
+  source.start_epoch(epoch, batch);
+  for (int k = 0; k < batches; ++k) {
+    for (std::size_t i = 0; i < training.nodes().size(); ++i) {
+      const auto* norm = std::get_if<BatchNorm>(&training.nodes()[i].op);
+      if (norm == nullptr) continue;
+      BatchNorm averaging = *norm;
+      averaging.frozen = false;
+      averaging.momentum = 1.0 / (k + 1);
+      executor.set_attributes(static_cast<int>(i), averaging);
+    }
+    executor.forward(source.next().images);
+  }
+  Graph result = training;
+  for (const ValueId id : result.parameters()) {
+    const std::span<const float> from = executor.parameter(id).span();
+    std::copy(from.begin(), from.end(), result.tensor(id).span().begin());
+  }
+  return result;
 }
 
 QatResult quantization_aware_train(const Graph& start, const Graph& reference, TrainingSource& source,
@@ -113,6 +136,14 @@ QatResult quantization_aware_train(const Graph& start, const Graph& reference, T
   TrainCheckpoint end =
       train(network, source, train_options, inner, resume,
             {.teacher = &reference, .observer = &watch, .settings = settings(options), .rate_factors = factors});
+  if (options.reestimate_batches > 0) {
+    if (source.count() / options.train.batch < options.reestimate_batches) {
+      throw UsageError(fmt::format("reestimate_batches is {}, but an epoch has {} batches", options.reestimate_batches,
+                                   source.count() / options.train.batch));
+    }
+    end.network = with_reestimated_statistics(end.network, source, options.train.epochs, options.train.batch,
+                                              options.reestimate_batches);
+  }
   return {.quantized = frozen_graph(end.network),
           .checkpoint = std::move(end),
           .telemetry = watch.rows(),

@@ -23,6 +23,7 @@ struct QatOptions {
   /// The learning rate of a weight counts in steps of its grid, that of a bias in steps of the grid behind its layer:
   /// one rate for all widths and layers. For optimizers whose steps do not depend on the gradient's size.
   bool rate_in_codes = false;
+  int reestimate_batches = 0;  ///< merge: batches whose statistics replace the running ones at the end; 0: none
 };
 
 struct QatPreset {
@@ -36,6 +37,10 @@ std::span<const QatPreset> qat_presets();
 
 /// What decides the bits of a run beyond the options of train().
 std::map<std::string, std::string> settings(const QatOptions& options);
+
+/// The graph with the running statistics of its batch norms made anew, as the mean over `batches` batches of the epoch
+/// behind the last: weights that moved after the statistics were frozen have others.
+Graph with_reestimated_statistics(const Graph& training, TrainingSource& source, int epoch, int batch, int batches);
 
 struct QatResult {
   Graph quantized;  ///< frozen: FakeQuant nodes (lsq: still Lsq)

@@ -144,6 +144,34 @@ TEST(Merge, LearnsFreezesItsStatisticsAndContinues) {
   }
 }
 
+TEST(Merge, StatisticsCanBeMadeAnew) {
+  Graph merged = merged_training_graph(small_quantized(trained(), 8, 8), trained());
+  const auto find = [&](const char* name) {
+    ValueId id{};
+    EXPECT_TRUE(merged.find(name, id));
+    return id;
+  };
+  // The first layer sees the images alone: its statistics are the mean over the batches, whatever they were before.
+  for (float& m : merged.tensor(find("stem.1.running_mean")).span()) m = 100;
+  StripeSource source(64, 9);
+  const Graph fresh = with_reestimated_statistics(merged, source, 5, 16, 4);
+  std::vector<double> wanted(8);
+  source.start_epoch(5, 16, 0);
+  for (int k = 0; k < 4; ++k) {
+    Executor<float> executor(merged, {.mode = Mode::training});
+    executor.forward(source.next().images, [&](ValueId id, View<const float> view, int) {
+      if (id != find("stem.0.float")) return;
+      for (std::int64_t i = 0; i < view.count(); ++i) {
+        wanted[static_cast<std::size_t>(i % 8)] += static_cast<double>(view.data[i]) / view.shape.pixels() / 4;
+      }
+    });
+  }
+  for (int c = 0; c < 8; ++c) {
+    EXPECT_NEAR(fresh.tensor(find("stem.1.running_mean"))[c], wanted[static_cast<std::size_t>(c)], 1e-5);
+  }
+  EXPECT_EQ(fresh.tensor(find("stem.0.weight.own")), merged.tensor(find("stem.0.weight.own")));
+}
+
 TEST(Merge, SaysWhatCannotBeMerged) {
   const Graph quantized = small_quantized(trained(), 8, 8);
   const Graph nothing_to_merge = merged_training_graph(quantized, fold_batch_norm(trained()));
