@@ -2,6 +2,7 @@
 #include "calibration/channel_noise.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <mutex>
@@ -21,9 +22,20 @@ int bin_of(float x) {
   return std::clamp(bin, 0, ChannelNoise::kBins - 1);
 }
 
-/// The middle of a bin; bin 0 holds everything that is next to nothing.
+/// The middle of each bin; bin 0 holds everything that is next to nothing.
+const std::array<double, ChannelNoise::kBins>& centers() {
+  static const auto table = [] {
+    std::array<double, ChannelNoise::kBins> middles{};
+    for (int bin = 1; bin < ChannelNoise::kBins; ++bin) {
+      middles[static_cast<std::size_t>(bin)] = std::ldexp(1 + (bin % 4) / 4.0 + 0.125, kLowestExponent + bin / 4);
+    }
+    return middles;
+  }();
+  return table;
+}
+
 double center_of(int bin) {
-  return bin == 0 ? 0.0 : std::ldexp(1 + (bin % 4) / 4.0 + 0.125, kLowestExponent + bin / 4);
+  return centers()[static_cast<std::size_t>(bin)];
 }
 
 }  // namespace
@@ -37,6 +49,7 @@ void ChannelNoise::add(View<const float> tensor) {
   }
   require(max_.size() == channels, "ChannelNoise: the number of channels changed");
   const std::int64_t pixels = tensor.shape.pixels();
+  const auto& middles = centers();
   for (std::int64_t p = 0; p < pixels; ++p) {
     const float* x = tensor.data + p * tensor.shape.c;
     for (std::size_t c = 0; c < channels; ++c) {
@@ -44,7 +57,7 @@ void ChannelNoise::add(View<const float> tensor) {
       ++counts_[c * kBins + static_cast<std::size_t>(bin)];
       max_[c] = std::max(max_[c], std::abs(x[c]));
       min_ = std::min(min_, x[c]);
-      sum_[c] += x[c] < 0 ? -center_of(bin) : center_of(bin);
+      sum_[c] += std::copysign(middles[static_cast<std::size_t>(bin)], static_cast<double>(x[c]));
     }
   }
   count_ += pixels;
