@@ -72,12 +72,12 @@ void bind(Flags& flags, QatOptions& options);
 /// --training-data, [qat] and [augment].
 struct QatFlags {
   std::string preset = "best";
-  std::string start;             ///< preset of post-training quantization; empty: as the preset says
-  std::string training_data;     ///< empty: the training part of --data
-  std::string training_dataset;  ///< its layout; empty: as --dataset
-  int training_images = 0;       ///< 0: all
-  Augmentation augmentation{.area_min = 0.6};
-  QatOptions options;  ///< only what was set counts, through the flags
+  std::string start;                            ///< preset of post-training quantization; empty: as the preset says
+  std::string training_data;                    ///< empty: the training part of --data
+  std::string training_dataset;                 ///< its layout; empty: as --dataset
+  int training_images = 0;                      ///< 0: all
+  Augmentation augmentation{.area_min = 0.85};  ///< small crops teach other images than those that come
+  QatOptions options;                           ///< only what was set counts, through the flags
 };
 void bind(Flags& flags, QatFlags& qat);
 
