@@ -10,6 +10,7 @@
 #include "core/graph/fixed_values.hpp"
 #include "core/graph/inference.hpp"
 #include "core/graph/memory_plan.hpp"
+#include "core/ops/batch_norm.hpp"
 
 namespace binade {
 namespace {
@@ -36,6 +37,9 @@ struct Executor<T>::Impl {
   std::vector<Tensor<T>> kept_gradients;
   Block<T> gradient_arena;
   std::vector<std::size_t> gradient_offsets;
+  std::vector<int> clamp_of;      // by node: of a batch norm, the Relu or Clip that is done with it; else -1
+  std::vector<bool> done_before;  // by node: such a Relu or Clip
+  bool fused = false;
   int planned_batch = 0;
   std::uint64_t step = 0;
 
@@ -62,13 +66,48 @@ struct Executor<T>::Impl {
                              .seed = node_seed(index),
                              .parameter_version = fixed.version(),
                              .updated = updated};
+    if (const auto* norm = std::get_if<BatchNorm>(&node.op); norm != nullptr && !clamp_of.empty()) {
+      return batch_norm_forward(*norm, forward, limits_behind(index));
+    }
     std::visit([&](const auto& op) { op.forward(forward); }, node.op);
   }
 
   std::uint64_t node_seed(std::size_t index) const { return Random(options.seed, step).word(index); }
 
-  void plan_training(int batch) {
-    if (batch == planned_batch) return;
+  /// Batch norms whose result only a Relu or Clip reads: one sweep does both, and what is between is not kept.
+  void plan_fusion(bool fuse) {
+    fused = fuse;
+    clamp_of.assign(graph.nodes().size(), -1);
+    done_before.assign(graph.nodes().size(), false);
+    for (std::size_t i = 0; fuse && i < graph.nodes().size(); ++i) {
+      const Node& node = graph.nodes()[i];
+      const std::vector<int> readers = graph.consumers(node.out);
+      if (!std::holds_alternative<BatchNorm>(node.op) || readers.size() != 1 || node.out == graph.output()) continue;
+      const auto next = static_cast<std::size_t>(readers[0]);
+      const Op& op = graph.nodes()[next].op;
+      if (wanted[index_of(node.out)] || !(std::holds_alternative<Relu>(op) || std::holds_alternative<Clip>(op)))
+        continue;
+      clamp_of[i] = readers[0];
+      done_before[next] = true;
+    }
+  }
+
+  /// The clamp behind batch norm `index`: none without one.
+  Limits<T> limits_behind(std::size_t index) const {
+    if (clamp_of[index] < 0) return {};
+    const Op& op = graph.nodes()[static_cast<std::size_t>(clamp_of[index])].op;
+    if (const auto* clip = std::get_if<Clip>(&op)) return {static_cast<T>(clip->lo), static_cast<T>(clip->hi)};
+    return {.lo = T(0)};
+  }
+  /// What node `index` writes: its own result, or that of the clamp behind it.
+  ValueId written_by(std::size_t index) const {
+    const int clamp = clamp_of[index];
+    return graph.nodes()[clamp < 0 ? index : static_cast<std::size_t>(clamp)].out;
+  }
+
+  void plan_training(int batch, bool fuse) {
+    if (batch == planned_batch && fuse == fused) return;
+    plan_fusion(fuse);
     kept.assign(graph.values().size(), {});
     std::size_t elements = 0;
     std::vector<std::size_t> offsets(kept.size());
@@ -78,6 +117,7 @@ struct Executor<T>::Impl {
       const bool one = fixed.is_constant()[i] || is_scalar_loss(static_cast<ValueId>(i));
       kept[i].shape = one ? value.shape : value.shape.with_batch(batch);
       offsets[i] = elements;
+      if (value.node >= 0 && clamp_of[static_cast<std::size_t>(value.node)] >= 0) continue;  // lives nowhere
       elements += (static_cast<std::size_t>(kept[i].count()) + 15) / 16 * 16;
     }
     kept_block = Block<T>(elements);
@@ -117,10 +157,13 @@ struct Executor<T>::Impl {
         kept_gradients[i].resize(value.kind == ValueKind::parameter ? value.shape : kept[i].shape);
         continue;
       }
+      if (clamp_of[static_cast<std::size_t>(value.node)] >= 0) continue;
       const std::vector<int> readers = graph.consumers(id);
       const int last = readers.empty() ? value.node : readers.back();
-      lifetimes.push_back(
-          {steps - 1 - last, steps - 1 - value.node, static_cast<std::size_t>(kept[i].count()) * sizeof(T)});
+      const int made = done_before[static_cast<std::size_t>(value.node)]
+                           ? graph.value(graph.nodes()[static_cast<std::size_t>(value.node)].in[0]).node
+                           : value.node;
+      lifetimes.push_back({steps - 1 - last, steps - 1 - made, static_cast<std::size_t>(kept[i].count()) * sizeof(T)});
       indices.push_back(i);
     }
     const MemoryPlan plan = plan_memory(lifetimes);
@@ -140,7 +183,7 @@ struct Executor<T>::Impl {
   }
 
   View<const T> train_forward(std::span<const View<const float>> inputs, const Tap<T>& tap) {
-    plan_training(inputs[0].shape.n);
+    plan_training(inputs[0].shape.n, options.fuse && !tap);
     ++step;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const ValueId id = graph.inputs()[i];
@@ -149,50 +192,67 @@ struct Executor<T>::Impl {
     }
     std::vector<View<const T>> in;
     for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+      if (done_before[i]) continue;
       const Node& node = graph.nodes()[i];
       in.clear();
       for (const ValueId id : node.in) in.push_back(kept_view(id));
-      run_node(i, in, kept[index_of(node.out)], states[i]);
+      run_node(i, in, kept[index_of(written_by(i))], states[i]);
       if (tap) tap(node.out, kept_view(node.out), 0);
     }
     return kept_view(graph.output());
+  }
+
+  /// The gradient buffers of a node's inputs. The first touch of a gradient makes it zero, by a bit of `fresh` where
+  /// the op heeds it, else by clearing it: ops only ever add.
+  std::uint32_t begin_inputs(const Node& node, std::vector<bool>& begun, std::vector<View<T>>& din) {
+    const bool takes_fresh =
+        std::visit([](const auto& op) { return TakesFresh<std::remove_cvref_t<decltype(op)>>; }, node.op);
+    std::uint32_t fresh = 0;
+    din.clear();
+    for (std::size_t k = 0; k < node.in.size(); ++k) {
+      const ValueId id = node.in[k];
+      din.push_back(gradient_view(id));
+      if (!din.back() || begun[index_of(id)]) continue;
+      begun[index_of(id)] = true;
+      if (takes_fresh && k < 32 && std::count(node.in.begin(), node.in.end(), id) == 1 && !graph.is_parameter(id)) {
+        fresh |= 1u << k;
+      } else {
+        std::fill_n(din.back().data, din.back().count(), T(0));
+      }
+    }
+    return fresh;
   }
 
   void train_backward(View<const T> dout) {
     const ValueId output_id = graph.output();
     require(dout.count() == kept_view(output_id).count(), "backward: dout has another shape than the output");
     std::vector<bool> begun(graph.values().size(), false);
-    // The first touch of a gradient zeroes it: ops only ever add.
-    const auto begin = [&](ValueId id) -> View<T> {
-      const View<T> view = gradient_view(id);
-      if (view && !begun[index_of(id)]) {
-        std::fill_n(view.data, view.count(), T(0));
-        begun[index_of(id)] = true;
-      }
-      return view;
-    };
     for (auto& gradient : kept_gradients) std::fill(gradient.span().begin(), gradient.span().end(), T(0));
-    const View<T> seed = begin(output_id);
+    const View<T> seed = gradient_view(output_id);
     if (!seed) return;
+    begun[index_of(output_id)] = true;
     std::copy_n(dout.data, dout.count(), seed.data);
     std::vector<View<const T>> in;
     std::vector<View<T>> din;
     for (std::size_t i = graph.nodes().size(); i-- > 0;) {
       const Node& node = graph.nodes()[i];
-      if (!reaches[index_of(node.out)] || !begun[index_of(node.out)]) continue;
+      const ValueId out = written_by(i);
+      if (done_before[i] || !reaches[index_of(out)] || !begun[index_of(out)]) continue;
       in.clear();
-      din.clear();
-      for (const ValueId id : node.in) {
-        in.push_back(kept_view(id));
-        din.push_back(begin(id));
-      }
+      for (const ValueId id : node.in) in.push_back(kept_view(id));
+      const std::uint32_t fresh = begin_inputs(node, begun, din);
       const Backward<T> backward{.in = in,
-                                 .out = kept_view(node.out),
-                                 .dout = gradient_view(node.out),
+                                 .out = kept_view(out),
+                                 .dout = gradient_view(out),
                                  .din = din,
                                  .state = states[i],
-                                 .seed = node_seed(i)};
-      std::visit([&](const auto& op) { op.backward(backward); }, node.op);
+                                 .seed = node_seed(i),
+                                 .fresh = fresh};
+      if (const auto* norm = std::get_if<BatchNorm>(&node.op)) {
+        batch_norm_backward(*norm, backward, limits_behind(i));
+      } else {
+        std::visit([&](const auto& op) { op.backward(backward); }, node.op);
+      }
     }
   }
 };
@@ -241,7 +301,7 @@ template <class T>
 void Executor<T>::want_gradients(std::span<const ValueId> ids) {
   impl_->wanted.assign(impl_->graph.values().size(), false);
   for (const ValueId id : ids) impl_->wanted[index_of(id)] = true;
-  if (impl_->planned_batch > 0) impl_->plan_gradients();
+  impl_->planned_batch = 0;  // what is kept depends on it
 }
 
 template <class T>

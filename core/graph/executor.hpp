@@ -21,6 +21,8 @@ struct ExecutorOptions {
   /// do not depend on it beyond float rounding inside an image's own arithmetic, which is per image.
   int piece = 1;
   std::uint64_t seed = 0;  ///< of the ops with randomness, in training
+  /// Training: batch norm and the clamp behind it in one sweep each way. The same bits; a tap turns it off.
+  bool fuse = true;
 };
 
 /// Owns a copy of the graph. Memory is planned and allocated at the first call for a batch size and reused.

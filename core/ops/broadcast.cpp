@@ -106,14 +106,20 @@ void Add::forward(const Forward<T>& f) const {
 
 template <class T>
 void Add::backward(const Backward<T>& b) const {
-  for (const View<T>& dx : b.din.first(2)) {
+  for (std::size_t input = 0; input < 2; ++input) {
+    const View<T>& dx = b.din[input];
     if (!dx) continue;
     if (dx.shape != b.dout.shape) {
+      if (b.is_fresh(input)) std::fill_n(dx.data, dx.count(), T(0));
       gather<T>(b.dout, dx, nullptr);
       continue;
     }
     parallel_for(dx.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) dx.data[i] += b.dout.data[i];
+      if (b.is_fresh(input)) {
+        std::copy(b.dout.data + begin, b.dout.data + end, dx.data + begin);
+      } else {
+        for (std::int64_t i = begin; i < end; ++i) dx.data[i] += b.dout.data[i];
+      }
     });
   }
 }

@@ -75,7 +75,12 @@ void Conv2d::backward(const Backward<T>& b) const {
   auto& state = b.state.template get<State<T>>();
   const ConvGeometry g = conv_geometry(*this, b.in[0].shape, b.in[1].shape, b.dout.shape);
   const int images = b.dout.shape.n;
-  if (b.din[0]) state.engine.backward_data(g, images, b.dout.data, b.in[1].data, b.din[0].data, state.version);
+  if (b.din[0]) {
+    state.engine.backward_data(g, images, b.dout.data, b.in[1].data, b.din[0].data, state.version, b.is_fresh(0));
+  }
+  for (std::size_t i = 1; i < b.din.size(); ++i) {
+    if (b.din[i] && b.is_fresh(i)) std::fill_n(b.din[i].data, b.din[i].count(), T(0));
+  }
   if (b.din[1]) state.engine.backward_weights(g, images, b.in[0].data, b.dout.data, b.din[1].data);
   if (b.din.size() > 2 && b.din[2]) add_channel_sums(b.dout.shape.pixels(), g.oc, b.dout.data, b.din[2].data);
 }

@@ -115,7 +115,7 @@ void ConvEngine<T>::forward(const ConvGeometry& g, int images, const T* x, const
 
 template <class T>
 void ConvEngine<T>::backward_data(const ConvGeometry& g, int images, const T* dy, const T* w, T* dx,
-                                  std::uint64_t version) {
+                                  std::uint64_t version, bool fresh) {
   impl_->adopt(g);
   Impl& s = *impl_;
   const bool stale = version == 0 || version != s.backward_version || w != s.backward_weights;
@@ -135,13 +135,16 @@ void ConvEngine<T>::backward_data(const ConvGeometry& g, int images, const T* dy
       T* to = dx + i * g.in_count();
       if constexpr (std::is_same_v<T, float>) {
         if (s.transposed) {
-          s.transposed->backward_data(from, to);
+          s.transposed->backward_data(from, to, fresh);
           continue;
         }
         if (s.onednn) {
-          s.onednn->backward_data(from, to);
+          s.onednn->backward_data(from, to, fresh);
           continue;
         }
+      }
+      if (fresh) std::fill_n(to, g.in_count(), T(0));  // of one image: it stays in cache
+      if constexpr (std::is_same_v<T, float>) {
         if (s.depthwise) {
           s.depthwise->backward_data(from, to);
           continue;

@@ -17,8 +17,9 @@ class ConvEngine {
 
   /// y = convolution of x, plus b unless null.
   void forward(const ConvGeometry& g, int images, const T* x, const T* w, const T* b, T* y, std::uint64_t version);
-  /// dx += gradient.
-  void backward_data(const ConvGeometry& g, int images, const T* dy, const T* w, T* dx, std::uint64_t version);
+  /// dx += gradient; with `fresh`, dx = gradient.
+  void backward_data(const ConvGeometry& g, int images, const T* dy, const T* w, T* dx, std::uint64_t version,
+                     bool fresh = false);
   /// dw += gradient.
   void backward_weights(const ConvGeometry& g, int images, const T* x, const T* dy, T* dw);
 

@@ -48,14 +48,18 @@ void map(const Forward<T>& args, F f) {
   });
 }
 
-/// din[0][i] += f(x[i], dout[i])
+/// din[0][i] += f(x[i], dout[i]); heeds Backward::fresh
 template <class T, class F>
 void map_gradient(const Backward<T>& args, F f) {
   if (!args.din[0]) return;
   const T *x = args.in[0].data, *dy = args.dout.data;
   T* dx = args.din[0].data;
   parallel_for(args.dout.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) dx[i] += f(x[i], dy[i]);
+    if (args.is_fresh(0)) {
+      for (std::int64_t i = begin; i < end; ++i) dx[i] = f(x[i], dy[i]);
+    } else {
+      for (std::int64_t i = begin; i < end; ++i) dx[i] += f(x[i], dy[i]);
+    }
   });
 }
 

@@ -43,7 +43,7 @@ void FloatConv::pack_transposed(const float* w) {
   pack_pointwise(w, geometry_.ic, geometry_.oc, 1, geometry_.ic, pointwise_);
 }
 
-void FloatConv::backward_data(const float* dy, float* dx) const {
+void FloatConv::backward_data(const float* dy, float* dx, bool fresh) const {
   simd::pointwise().run({.x = dy,
                          .w = pointwise_.data(),
                          .b = nullptr,
@@ -51,7 +51,7 @@ void FloatConv::backward_data(const float* dy, float* dx) const {
                          .pixels = std::int64_t{geometry_.oh} * geometry_.ow,
                          .depth = geometry_.oc,
                          .channels = geometry_.ic,
-                         .epilogue = {.residual = dx}});
+                         .epilogue = {.residual = fresh ? nullptr : dx}});
 }
 
 void FloatConv::forward(const float* x, const float* b, float* y, const simd::Epilogue& epilogue) const {

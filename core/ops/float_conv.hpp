@@ -24,8 +24,8 @@ class FloatConv {
   void pack(const float* w);
   /// For backward_data instead of forward, of a 1x1 convolution: {ic, oc} of w {oc, ic}.
   void pack_transposed(const float* w);
-  /// One image, packed transposed: dx += gradient.
-  void backward_data(const float* dy, float* dx) const;
+  /// One image, packed transposed: dx += gradient; with `fresh`, dx = gradient.
+  void backward_data(const float* dy, float* dx, bool fresh) const;
   /// One image. b may be null; y is overwritten.
   void forward(const float* x, const float* b, float* y, const simd::Epilogue& epilogue) const;
 

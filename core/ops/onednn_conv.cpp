@@ -163,14 +163,14 @@ void OnednnConv::pack_backward_data(const float* w) {
   reorder(impl_->plain_kernel(w), wrap(impl_->backward_data->weights, impl_->backward_weights_packed.data()));
 }
 
-void OnednnConv::backward_data(const float* dy, float* dx) const {
+void OnednnConv::backward_data(const float* dy, float* dx, bool fresh) const {
   const Prepared& p = *impl_->backward_data;
   const std::int64_t count = impl_->g.in_count();
-  float* gradient = scratch(1, static_cast<std::size_t>(count) * sizeof(float));
+  float* gradient = fresh ? dx : scratch(1, static_cast<std::size_t>(count) * sizeof(float));
   p.run({{DNNL_ARG_DIFF_DST, wrap(p.dst, dy)},
          {DNNL_ARG_WEIGHTS, wrap(p.weights, impl_->backward_weights_packed.data())},
          {DNNL_ARG_DIFF_SRC, wrap(p.src, gradient)}});
-  for (std::int64_t i = 0; i < count; ++i) dx[i] += gradient[i];
+  for (std::int64_t i = 0; i < count && !fresh; ++i) dx[i] += gradient[i];
 }
 
 void OnednnConv::prepare_backward_weights(int images) {

@@ -24,8 +24,8 @@ class OnednnConv {
   void forward(const float* x, const float* b, float* y) const;
 
   void pack_backward_data(const float* w);
-  /// dx += gradient.
-  void backward_data(const float* dy, float* dx) const;
+  /// dx += gradient; with `fresh`, dx = gradient.
+  void backward_data(const float* dy, float* dx, bool fresh) const;
 
   /// Prepares backward_weights for chunks of that many images.
   void prepare_backward_weights(int images);

@@ -61,6 +61,9 @@ struct Backward {
   std::span<const View<T>> din;
   OpState& state;
   std::uint64_t seed = 0;
+  /// Bit i: din[i] counts as zero, whatever it holds; the op writes every element. Only for ops that are TakesFresh.
+  std::uint32_t fresh = 0;
+  bool is_fresh(std::size_t i) const { return (fresh >> i & 1) != 0; }
 };
 
 /// One attribute of an op: the single list that is printed, compared and saved.
@@ -79,6 +82,7 @@ Field(std::string_view, Member Op::*) -> Field<Op, Member>;
 /// w[o,i,j,c]
 struct Conv2d {
   static constexpr std::string_view name = "Conv2d";
+  static constexpr bool takes_fresh = true;
   int stride_h = 1, stride_w = 1;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   int dilation_h = 1, dilation_w = 1;
@@ -144,6 +148,7 @@ struct Linear {
 /// `frozen`: training, too, normalises by the running statistics and leaves them alone.
 struct BatchNorm {
   static constexpr std::string_view name = "BatchNorm";
+  static constexpr bool takes_fresh = true;
   double epsilon = 1e-5;
   double momentum = 0.1;
   bool frozen = false;
@@ -174,6 +179,7 @@ struct LayerNorm {
 /// @math max(x, 0)   @grad 1 for x > 0, else 0
 struct Relu {
   static constexpr std::string_view name = "Relu";
+  static constexpr bool takes_fresh = true;
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
   template <class T>
@@ -186,6 +192,7 @@ struct Relu {
 /// @math min(max(x, lo), hi); ReLU6 is Clip{0, 6}   @grad 1 for lo < x < hi, else 0
 struct Clip {
   static constexpr std::string_view name = "Clip";
+  static constexpr bool takes_fresh = true;
   double lo = 0, hi = 6;
   static constexpr auto fields = std::tuple{Field{"lo", &Clip::lo}, Field{"hi", &Clip::hi}};
   Shape infer(std::span<const Shape> in) const;
@@ -282,6 +289,7 @@ struct Softmax {
 /// in: a, b. Extents equal, or 1 in either operand (broadcast; the batch too, when the operand is a parameter).
 struct Add {
   static constexpr std::string_view name = "Add";
+  static constexpr bool takes_fresh = true;
   static constexpr auto fields = std::tuple{};
   Shape infer(std::span<const Shape> in) const;
   template <class T>
@@ -476,6 +484,7 @@ struct CrossEntropy {
 /// not clipped: dout
 struct FakeQuant {
   static constexpr std::string_view name = "FakeQuant";
+  static constexpr bool takes_fresh = true;
   QuantSpec spec;
   Rounding rounding = Rounding::half_up;
   bool clipped = true;
@@ -635,6 +644,12 @@ concept IsOp = requires(const Op& op, std::span<const Shape> shapes, const Forwa
   op.template backward<float>(backward);
   op.template backward<double>(backward64);
   { op == op } -> std::same_as<bool>;
+};
+
+/// An op whose backward heeds Backward::fresh: nobody has to clear the gradients that it is the first to add to.
+template <class Op>
+concept TakesFresh = requires {
+  Op::takes_fresh;
 };
 
 template <IsOp... Ops>

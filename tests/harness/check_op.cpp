@@ -71,6 +71,9 @@ class Runner {
 
   std::vector<Tensor<T>>& inputs() { return in_; }
   const Shape& out_shape() const { return out_shape_; }
+  bool takes_fresh() const {
+    return std::visit([](const auto& o) { return TakesFresh<std::remove_cvref_t<decltype(o)>>; }, op_);
+  }
 
   /// `out` is handed to the op as it is: what it does not write stays.
   void forward(View<T> out) {
@@ -90,9 +93,16 @@ class Runner {
     std::visit([&](const auto& o) { o.template forward<T>(arguments); }, op_);
   }
 
-  void backward(View<const T> out, View<const T> dout, std::span<const View<T>> din) {
+  /// `fresh`: Backward::fresh of all inputs.
+  void backward(View<const T> out, View<const T> dout, std::span<const View<T>> din, bool fresh) {
     const auto in = views();
-    const Backward<T> arguments{.in = in, .out = out, .dout = dout, .din = din, .state = state_, .seed = options_.seed};
+    const Backward<T> arguments{.in = in,
+                                .out = out,
+                                .dout = dout,
+                                .din = din,
+                                .state = state_,
+                                .seed = options_.seed,
+                                .fresh = fresh ? 0xffffffffu : 0};
     std::visit([&](const auto& o) { o.template backward<T>(arguments); }, op_);
   }
 
@@ -120,7 +130,8 @@ struct Outcome {
 
 /// Runs both passes on poisoned, guarded memory. din[i] starts as `start`; only inputs with wanted(i) get a view.
 template <class T, class Wanted>
-Outcome<T> run_once(Runner<T>& runner, const Tensor<T>& dout, T start, bool with_backward, Wanted wanted) {
+Outcome<T> run_once(Runner<T>& runner, const Tensor<T>& dout, T start, bool with_backward, Wanted wanted,
+                    bool fresh = false) {
   const auto before = runner.inputs();
   Guarded<T> out(runner.out_shape(), std::numeric_limits<T>::quiet_NaN());
   runner.forward(out.view());
@@ -135,7 +146,7 @@ Outcome<T> run_once(Runner<T>& runner, const Tensor<T>& dout, T start, bool with
       views.push_back(wanted(i) ? din[i].view() : View<T>{nullptr, before[i].shape()});
     }
     const View<const T> result = out.view();
-    runner.backward(result, dout.view(), views);
+    runner.backward(result, dout.view(), views, fresh);
     EXPECT_TRUE(same_bytes<T>(outcome.out, out.values())) << "backward writes the forward result";
     for (const auto& d : din) {
       EXPECT_TRUE(d.guards_hold()) << "backward writes outside of a gradient";
@@ -235,6 +246,18 @@ void check_adding(Runner<T>& runner, const Outcome<T>& fresh, const Tensor<T>& d
   }
 }
 
+/// Told that gradients count as zero, backward does not look at what they hold.
+template <class T>
+void check_fresh(Runner<T>& runner, const Outcome<T>& zeroed, const Tensor<T>& dout, const CheckOptions& options) {
+  if (!runner.takes_fresh()) return;
+  const auto wanted = [&](std::size_t i) { return !contains(options.constant, i); };
+  const Outcome<T> outcome = run_once(runner, dout, std::numeric_limits<T>::quiet_NaN(), true, wanted, true);
+  for (std::size_t i = 0; i < zeroed.din.size(); ++i) {
+    if (!wanted(i)) continue;
+    EXPECT_EQ(outcome.din[i], zeroed.din[i]) << "the gradient of input " << i << " depends on what was there";
+  }
+}
+
 template <class T>
 Outcome<T> check_threads(Runner<T>& runner, const Tensor<T>& dout, bool with_backward) {
   const int before = thread_count();
@@ -300,6 +323,8 @@ void check_op(const Op& op, const std::vector<Shape>& shapes, const CheckOptions
   }
   check_adding(runner64, outcome64, dout64, options);
   check_adding(runner32, outcome32, dout32, options);
+  check_fresh(runner64, outcome64, dout64, options);
+  check_fresh(runner32, outcome32, dout32, options);
   if (options.differentiable) check_differences(runner64, outcome64, dout64, options);
 }
 

@@ -1,6 +1,7 @@
-// Chooses the convolution kernels for this CPU.
+// Chooses the kernels of convolutions and batch norm for this CPU.
 #include "core/base/cpu.hpp"
 #include "core/ops/simd/depthwise.hpp"
+#include "core/ops/simd/normalize.hpp"
 #include "core/ops/simd/pointwise.hpp"
 
 namespace binade::simd {
@@ -25,12 +26,18 @@ const DepthwiseKernels& depthwise() {
 const PointwiseKernels& pointwise() {
   return choose(pointwise_avx512, pointwise_avx2, pointwise_portable);
 }
+const NormalizeKernels& normalize() {
+  return choose(normalize_avx512, normalize_avx2, normalize_portable);
+}
 #else
 const DepthwiseKernels& depthwise() {
   return depthwise_portable;
 }
 const PointwiseKernels& pointwise() {
   return pointwise_portable;
+}
+const NormalizeKernels& normalize() {
+  return normalize_portable;
 }
 #endif
 

@@ -21,6 +21,12 @@ struct Vector256 {
   static void store(float* p, int n, Reg r) { _mm256_maskstore_ps(p, first(n), r); }
   static Reg set(float f) { return _mm256_set1_ps(f); }
   static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
+  static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
+  /// g where lo < y < hi, else 0.
+  static Reg inside(Reg y, Reg lo, Reg hi, Reg g) {
+    const Reg in = _mm256_and_ps(_mm256_cmp_ps(lo, y, _CMP_LT_OQ), _mm256_cmp_ps(y, hi, _CMP_LT_OQ));
+    return _mm256_and_ps(in, g);
+  }
   static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
   static Reg clamp(Reg r, Reg lo, Reg hi) { return _mm256_min_ps(hi, _mm256_max_ps(lo, r)); }

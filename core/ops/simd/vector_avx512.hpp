@@ -20,6 +20,12 @@ struct Vector512 {
   static void store(float* p, int n, Reg r) { _mm512_mask_storeu_ps(p, first(n), r); }
   static Reg set(float f) { return _mm512_set1_ps(f); }
   static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
+  static Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
+  /// g where lo < y < hi, else 0.
+  static Reg inside(Reg y, Reg lo, Reg hi, Reg g) {
+    const __mmask16 above = _mm512_cmp_ps_mask(lo, y, _CMP_LT_OQ);
+    return _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, y, hi, _CMP_LT_OQ), g);
+  }
   static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
   static Reg clamp(Reg r, Reg lo, Reg hi) { return _mm512_maskz_min_ps(kAll, hi, _mm512_maskz_max_ps(kAll, lo, r)); }

@@ -30,6 +30,13 @@ struct Vector128 {
   static Reg add(Reg a, Reg b) {
     return each([&](int i) { return a.lane[i] + b.lane[i]; });
   }
+  static Reg sub(Reg a, Reg b) {
+    return each([&](int i) { return a.lane[i] - b.lane[i]; });
+  }
+  /// g where lo < y < hi, else 0.
+  static Reg inside(Reg y, Reg lo, Reg hi, Reg g) {
+    return each([&](int i) { return lo.lane[i] < y.lane[i] && y.lane[i] < hi.lane[i] ? g.lane[i] : 0.0f; });
+  }
   static Reg mul(Reg a, Reg b) {
     return each([&](int i) { return a.lane[i] * b.lane[i]; });
   }
