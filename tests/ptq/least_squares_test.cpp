@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "core/passes/fold_batch_norm.hpp"
 #include "calibration/channel_noise.hpp"
+#include "core/passes/fold_batch_norm.hpp"
 #include "ptq/least_squares.hpp"
 #include "ptq/sensitivity.hpp"
 #include "tests/harness/small_networks.hpp"

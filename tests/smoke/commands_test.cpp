@@ -12,7 +12,8 @@ TEST_F(Smoke, HelpAndVersionAreResults) {
     EXPECT_EQ(outcome.code, 0);
     EXPECT_NE(outcome.out.find("binade"), std::string::npos);
   }
-  for (const char* command : {"table", "train", "ptq", "calibrate", "qat", "verify", "selftest", "evaluate", "inspect", "report"}) {
+  for (const char* command :
+       {"table", "train", "ptq", "calibrate", "qat", "verify", "selftest", "evaluate", "inspect", "report"}) {
     const Outcome outcome = run_binade({command, "--help"});
     EXPECT_EQ(outcome.code, 0) << command << outcome.err;
     EXPECT_NE(outcome.out.find("default"), std::string::npos) << command;
