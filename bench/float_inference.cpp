@@ -3,11 +3,8 @@
 // SCHEME is float (batch norm folded), float-bn (as built), fakequant (folded, every weight and activation on a grid),
 // double, or step (a training step without the optimiser). Prints "NAME SCHEME bN Tthread: X ms (cpu Y)": the median of
 // the clock's time, and of the time that all threads together ran, which other programs disturb less.
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <exception>
 #include <string>
 #include <vector>
@@ -15,6 +12,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
+#include "core/base/timing.hpp"
 #include "core/graph/executor.hpp"
 #include "core/models/models.hpp"
 #include "core/passes/fold_batch_norm.hpp"
@@ -24,25 +22,6 @@ namespace {
 
 using namespace binade;
 
-double now_ms() {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double cpu_ms() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) * 1e-6;
-}
-
-struct Timing {
-  double wall_ms, cpu_ms;
-};
-
-double median(std::vector<double> times) {
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-  return times[times.size() / 2];
-}
-
 /// Every activation and weight at 8 bits. The grids are what a few typical ranges would give; time does not depend on
 /// them.
 Graph quantized(const Graph& graph) {
@@ -50,22 +29,6 @@ Graph quantized(const Graph& graph) {
   for (const ValueId id : quantized_values(graph)) specs[graph.name(id)] = {.frac = 4, .bits = 8, .is_signed = true};
   for (const ValueId id : quantized_weights(graph)) specs[graph.name(id)] = {.frac = 7, .bits = 8, .is_signed = true};
   return insert_quantizers(graph, specs, {});
-}
-
-/// Calls `body` for at least `seconds` and five times, after two calls that do not count.
-template <class Body>
-Timing measure(double seconds, Body&& body) {
-  body();
-  body();
-  std::vector<double> wall, cpu;
-  const double start = now_ms();
-  while (now_ms() - start < 1000 * seconds || wall.size() < 5) {
-    const double wall_before = now_ms(), cpu_before = cpu_ms();
-    body();
-    wall.push_back(now_ms() - wall_before);
-    cpu.push_back(cpu_ms() - cpu_before);
-  }
-  return {median(wall), median(cpu)};
 }
 
 template <class T>

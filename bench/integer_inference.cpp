@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "bench/random_integer_program.hpp"
-#include "bench/timing.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/base/timing.hpp"
 #include "core/integer/engine.hpp"
 #include "core/integer/lower/lower.hpp"
 #include "core/io/checkpoint.hpp"
@@ -38,7 +38,7 @@ int run(int argc, char** argv) {
   Engine engine(program);
   const std::vector<std::byte> in = bench::random_images(program, batch);
   std::vector<std::byte> out(static_cast<std::size_t>(bytes_of(program.output)) * static_cast<std::size_t>(batch));
-  const bench::Timing time = bench::measure(seconds, [&] { engine.run(in, out, batch); });
+  const Timing time = measure(seconds, [&] { engine.run(in, out, batch); });
   std::printf("%s integer%s b%d %dthread: %.3f ms (cpu %.3f)\n", model.c_str(), widths.c_str(), batch, threads,
               time.wall_ms, time.cpu_ms);
   return 0;

@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "bench/random_integer_program.hpp"
-#include "bench/timing.hpp"
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/base/timing.hpp"
 #include "core/integer/engine/plan.hpp"
 #include "core/integer/simd/dispatch.hpp"
 #include "core/models/models.hpp"
@@ -34,7 +34,7 @@ __attribute__((target("avx512f,avx512vnni"))) double vnni_peak() {
   for (int trial = 0; trial < 20; ++trial) {
     __m512i s0{}, s1{}, s2{}, s3{}, s4{}, s5{}, s6{}, s7{}, s8{}, s9{};
     const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(2);
-    const double start = bench::now_ms();
+    const double start = now_ms();
     for (int i = 0; i < kPeakRounds; ++i) {
       s0 = _mm512_dpbusd_epi32(s0, a, b), s1 = _mm512_dpbusd_epi32(s1, a, b), s2 = _mm512_dpbusd_epi32(s2, a, b);
       s3 = _mm512_dpbusd_epi32(s3, a, b), s4 = _mm512_dpbusd_epi32(s4, a, b), s5 = _mm512_dpbusd_epi32(s5, a, b);
@@ -44,7 +44,7 @@ __attribute__((target("avx512f,avx512vnni"))) double vnni_peak() {
                    : "+v"(s0), "+v"(s1), "+v"(s2), "+v"(s3), "+v"(s4), "+v"(s5), "+v"(s6), "+v"(s7), "+v"(s8),
                      "+v"(s9));
     }
-    const double ms = bench::now_ms() - start;
+    const double ms = now_ms() - start;
     best = std::max(best, 128.0 * kPeakRounds * kPeakSums / ms / 1e6);
   }
   return best;
@@ -87,11 +87,11 @@ int run(int argc, char** argv) {
   const integer::Frame frame{arena.data(), plan.constants.data(), scratch.data(), lane};
 
   std::vector<std::vector<double>> in_network(plan.steps.size());
-  for (const double start = bench::now_ms(); bench::now_ms() - start < 1000;) {
+  for (const double start = now_ms(); now_ms() - start < 1000;) {
     for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-      const double before = bench::now_ms();
+      const double before = now_ms();
       plan.steps[i].step->run(frame);
-      in_network[i].push_back(bench::now_ms() - before);
+      in_network[i].push_back(now_ms() - before);
     }
   }
   const double peak = active_isa() == Isa::avx512 ? vnni_peak() * threads : 0;
@@ -99,8 +99,8 @@ int run(int argc, char** argv) {
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     const Layer layer = std::visit([](const auto& instr) { return layer_of(instr); },
                                    program.code[static_cast<std::size_t>(plan.steps[i].instruction)].operation);
-    const double hot = bench::measure(seconds, [&] { plan.steps[i].step->run(frame); }).wall_ms;
-    const double network = bench::median(in_network[i]);
+    const double hot = measure(seconds, [&] { plan.steps[i].step->run(frame); }).wall_ms;
+    const double network = median(in_network[i]);
     hot_sum += hot;
     network_sum += network;
     if (layer.operations > 0) (layer.is_depthwise ? depthwise_sum : conv_sum) += hot;

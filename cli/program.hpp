@@ -47,6 +47,7 @@ int run_calibrate(const std::vector<std::string>& arguments);
 int run_qat(const std::vector<std::string>& arguments);
 int run_verify(const std::vector<std::string>& arguments);
 int run_evaluate(const std::vector<std::string>& arguments);
+int run_bench(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);
 int run_selftest(const std::vector<std::string>& arguments);
 int run_report(const std::vector<std::string>& arguments);

@@ -7,7 +7,7 @@
 #include <ctime>
 #include <vector>
 
-namespace binade::bench {
+namespace binade {
 
 inline double now_ms() {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -45,4 +45,4 @@ Timing measure(double seconds, Body&& body) {
   return {median(wall), median(cpu)};
 }
 
-}  // namespace binade::bench
+}  // namespace binade

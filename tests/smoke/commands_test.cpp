@@ -125,6 +125,20 @@ TEST_F(Smoke, IntegersAreProvenAndEvaluated) {
   expect_failure(with_images({"verify", "--model", network, "--program", path("net.onnx")}), 3, {"net.onnx"});
 }
 
+TEST_F(Smoke, BenchTimesEveryScheme) {
+  const Outcome outcome = run_binade({"bench", "--model", path("net.onnx"), "--scheme", "float,int8,16x8,16",
+                                      "--seconds", "0.05", "--batch", "2", "--threads", "1", "--brief"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* scheme : {"float", "int8", "16x8", "16"}) {
+    EXPECT_NE(outcome.out.find(std::string(" ") + scheme + " b2 1thread: "), std::string::npos) << outcome.out;
+  }
+  ASSERT_EQ(run("ptq", {"--out", path("q")}).code, 0);
+  const Outcome own = run_binade({"bench", "--model", path("q/network.h5"), "--seconds", "0.05", "--format", "json"});
+  ASSERT_EQ(own.code, 0) << own.err;
+  EXPECT_EQ(nlohmann::json::parse(own.out).size(), 2U) << own.out;  // float and its own widths
+  expect_failure(run_binade({"bench", "--model", path("q/network.h5"), "--scheme", "16"}), 2, {"quantized as int8"});
+}
+
 TEST_F(Smoke, IntegerRowsEqualTheirPtqRows) {
   const Outcome outcome =
       run("table", {"--methods", "float,ptq8,integer8,ptq-w16a8,integer-w16a8", "--format", "json"});
