@@ -42,6 +42,7 @@ class Builder {
   ValueId dropout(const std::string& name, ValueId x, double probability);
   ValueId add(const std::string& name, Op op, std::vector<ValueId> in) { return graph_.add(name, op, std::move(in)); }
 
+  const Shape& shape(ValueId x) const { return graph_.shape(x); }
   int channels(ValueId x) const { return graph_.shape(x).c; }
   /// Ends the construction: the graph whose output is `output`.
   Graph finish(ValueId output) &&;

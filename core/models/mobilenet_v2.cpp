@@ -1,9 +1,12 @@
 // MobileNetV2 [Sandler et al. 2018] with torchvision's names, TI's ReLU form, and a small one for 64x64 images.
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <span>
 #include <string>
 
 #include "core/graph/builder.hpp"
+#include "core/models/encoder.hpp"
 #include "core/models/models.hpp"
 
 namespace binade {
@@ -41,21 +44,31 @@ ValueId inverted_residual(Builder& net, const std::string& name, ValueId x, cons
   return stride == 1 && in == channels ? net.add(name + ".add", Add{}, {x, y}) : y;
 }
 
-Graph build(const ModelOptions& options, const Plan& plan) {
-  Builder net(options.seed);
-  ValueId x = net.input("input", options.input);
-  x = net.conv("features.0.0", x, {.channels = scaled_channels(plan.stem, options.width), .kernel = 3, .stride = 2});
+/// Stem and inverted residuals; the first feature is the stem's.
+Features build_features(Builder& net, ValueId x, double width, const Plan& plan) {
+  Features features;
+  int stride = 2, block = 1;
+  x = net.conv("features.0.0", x, {.channels = scaled_channels(plan.stem, width), .kernel = 3, .stride = 2});
   x = net.activation("features.0.2", net.batch_norm("features.0.1", x), plan.activation);
-  int block = 1;
+  features.push_back({x, stride});
   for (const Stage& stage : plan.stages) {
+    stride *= stage.stride;
     for (int i = 0; i < stage.repeats; ++i, ++block) {
-      x = inverted_residual(net, "features." + std::to_string(block), x, stage,
-                            scaled_channels(stage.channels, options.width), i == 0 ? stage.stride : 1, plan.activation);
+      x = inverted_residual(net, "features." + std::to_string(block), x, stage, scaled_channels(stage.channels, width),
+                            i == 0 ? stage.stride : 1, plan.activation);
+      features.push_back({x, stride});
     }
   }
+  return features;
+}
+
+Graph build(const ModelOptions& options, const Plan& plan) {
+  Builder net(options.seed);
+  const Features features = build_features(net, net.input("input", options.input), options.width, plan);
   // A narrow network keeps the full head: torchvision's rule.
-  const std::string head = "features." + std::to_string(block);
-  x = net.conv(head + ".0", x, {.channels = scaled_channels(plan.head, std::max(1.0, options.width))});
+  const std::string head = "features." + std::to_string(features.size());
+  ValueId x = net.conv(head + ".0", features.back().value,
+                       {.channels = scaled_channels(plan.head, std::max(1.0, options.width))});
   x = net.activation(head + ".2", net.batch_norm(head + ".1", x), plan.activation);
   x = net.add("avgpool", GlobalAvgPool{}, {x});
   x = net.dropout("classifier.0", x, options.dropout);
@@ -69,6 +82,13 @@ constexpr Stage kStages[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 6
 constexpr Stage kTinyStages[] = {{1, 16, 1, 1}, {4, 24, 2, 2}, {4, 40, 3, 2}, {4, 64, 2, 2}};
 
 }  // namespace
+
+Features mobilenet_v2_features(Builder& net, ValueId input, double width, Activation activation, int last_stride) {
+  std::array<Stage, std::size(kStages)> stages;
+  std::copy(std::begin(kStages), std::end(kStages), stages.begin());
+  stages[5].stride = last_stride;
+  return build_features(net, input, width, {.stem = 32, .stages = stages, .head = 0, .activation = activation});
+}
 
 Graph build_mobilenet_v2(const ModelOptions& options) {
   return build(options, {32, kStages, 1280, Activation::relu6});

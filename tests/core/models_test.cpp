@@ -1,15 +1,18 @@
 // The zoo against published counts, and the builder's initial parameters.
 #include "core/models/models.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
 #include "core/graph/builder.hpp"
 #include "core/graph/count.hpp"
+#include "core/graph/executor.hpp"
 
 namespace binade {
 namespace {
@@ -28,6 +31,13 @@ constexpr Published kPublished[] = {
     {"resnet50", 25557032, 4087136256, 4089184256},     {"resnet20", 269722, 40550400, 40551040},
 };
 
+// [ti-semantics 6.4], convolutions only.
+constexpr std::pair<std::string_view, std::int64_t> kSegmentationMacs[] = {
+    {"mobilenet_v2_deeplabv3lite", 3545358336},
+    {"mobilenet_v2_unetlite", 2204264448},
+    {"mobilenet_v2_fpnlite", 3767298048},
+};
+
 TEST(Models, CountsAreThePublishedOnes) {
   for (const Published& published : kPublished) {
     const Graph graph = build_graph(find_model(published.name));
@@ -35,6 +45,25 @@ TEST(Models, CountsAreThePublishedOnes) {
     EXPECT_EQ(count_macs(graph).convolutions, published.convolution_macs) << published.name;
     EXPECT_EQ(count_macs(graph).total(), published.total_macs) << published.name;
   }
+}
+
+TEST(Models, SegmentationMacsAreThoseOfTheDefinition) {
+  for (const auto& [name, macs] : kSegmentationMacs) {
+    const Graph graph = build_graph(find_model(name));
+    EXPECT_EQ(count_macs(graph).total(), macs) << name;
+  }
+}
+
+/// [ti-semantics B]: the layers of a decoder, in order, in thousands of multiply-accumulates.
+TEST(Models, UnetLiteHasTheLayersOfItsDefinition) {
+  const Graph graph = build_graph(find_model("mobilenet_v2_unetlite"));
+  std::vector<std::int64_t> macs;
+  for (const Node& node : graph.nodes()) {
+    if (node.name.starts_with("decoder.") && count_macs(graph, node) > 0) macs.push_back(count_macs(graph, node));
+  }
+  EXPECT_EQ(macs, (std::vector<std::int64_t>{23592960, 829440, 23592960, 829440, 23592960, 829440, 23592960, 75497472,
+                                             3649536, 38928384, 5308416, 22413312, 10285056, 43425792, 35831808,
+                                             151289856, 25214976, 53231616}));
 }
 
 TEST(Models, EveryNetworkHasTheShapesOfItsTableLine) {
@@ -45,7 +74,10 @@ TEST(Models, EveryNetworkHasTheShapesOfItsTableLine) {
     const Graph graph = build_graph(entry);
     ASSERT_EQ(graph.inputs().size(), 1u) << entry.name;
     EXPECT_EQ(graph.shape(graph.inputs()[0]), entry.input) << entry.name;
-    EXPECT_EQ(graph.shape(graph.output()), (Shape{1, 1, 1, entry.classes})) << entry.name;
+    const bool pixels = entry.task == Task::segmentation;
+    EXPECT_EQ(graph.shape(graph.output()),
+              (Shape{1, pixels ? entry.input.h : 1, pixels ? entry.input.w : 1, entry.classes}))
+        << entry.name;
     EXPECT_EQ(without_dead_nodes(graph).nodes().size(), graph.nodes().size()) << entry.name << " has dead nodes";
   }
 }
@@ -59,6 +91,19 @@ TEST(Models, OptionsChangeWhatTheySay) {
   EXPECT_THROW(build_graph(find_model("resnet18"), {.width = 0.5}), UsageError);
   EXPECT_THROW(build_graph(find_model("mobilenet_v2"), {.dropout = 1.5}), UsageError);
   EXPECT_THROW(build_graph(find_model("mobilenet_v2"), {.input = {1, 3, 224, 3}}), UsageError);
+}
+
+TEST(Models, ASegmentationNetworkTakesAnyExtents) {
+  for (const ModelEntry& entry : model_table()) {
+    if (entry.task != Task::segmentation) continue;
+    const Graph graph = build_graph(entry, {.classes = 11, .input = {1, 90, 130, 3}});
+    EXPECT_EQ(graph.shape(graph.output()), (Shape{1, 90, 130, 11})) << entry.name;
+    Executor<float> executor(graph);
+    Tensor<float> image({1, 90, 130, 3});
+    for (std::int64_t i = 0; i < image.count(); ++i) image[i] = static_cast<float>(std::sin(0.1 * i));
+    const View<const float> logits = executor.forward(image.view());
+    EXPECT_TRUE(std::all_of(logits.span().begin(), logits.span().end(), [](float v) { return std::isfinite(v); }));
+  }
 }
 
 TEST(Models, UnknownNameNamesTheNearestAndAll) {

@@ -1,0 +1,28 @@
+// Encoders: the part of a classification network that finds features, for networks that do more with them.
+#pragma once
+
+#include <vector>
+
+#include "core/graph/builder.hpp"
+
+namespace binade {
+
+/// What one block of an encoder makes.
+struct Feature {
+  ValueId value{};
+  int stride = 1;  ///< input pixels per pixel, on each axis
+};
+
+/// In the order of the blocks; the last is the deepest.
+using Features = std::vector<Feature>;
+
+/// The last feature of that stride: what TI's decoders take as the shortcut. @source [ti-semantics 6.3]
+/// @throws ContractError if the encoder has none
+ValueId last_of_stride(const Features& features, int stride);
+
+/// MobileNetV2 up to its last inverted residual (320 channels at width 1), without the 1x1 convolution behind it.
+/// Nodes and parameters are called as in the whole network.
+/// `last_stride`: of the stage of 160 channels; 1 makes the deepest stride 16 instead of 32.
+Features mobilenet_v2_features(Builder& net, ValueId input, double width, Activation activation, int last_stride);
+
+}  // namespace binade
