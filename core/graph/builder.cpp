@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/base/random.hpp"
 
@@ -16,6 +17,16 @@ std::uint64_t stream_of(std::string_view name) {
   return hash;
 }
 
+/// Padding in front of and behind one axis.
+std::pair<int, int> pads_of(const ConvLayer& layer, int kernel, int extent) {
+  const int reach = layer.dilation * (kernel - 1);
+  if (layer.padding == Padding::none) return {0, 0};
+  if (layer.padding == Padding::centred) return {reach / 2, reach / 2};
+  const int outputs = (extent + layer.stride - 1) / layer.stride;
+  const int total = std::max(0, (outputs - 1) * layer.stride + reach + 1 - extent);
+  return {total / 2, total - total / 2};
+}
+
 }  // namespace
 
 ValueId Builder::input(std::string_view name, Shape shape) {
@@ -24,8 +35,10 @@ ValueId Builder::input(std::string_view name, Shape shape) {
 
 ValueId Builder::normal_parameter(const std::string& name, Shape shape, double deviation) {
   Tensor<float> tensor(shape);
-  Random random(seed_, stream_of(name));
-  for (float& element : tensor.span()) element = static_cast<float>(deviation * random.normal());
+  if (random_) {
+    Random random(seed_, stream_of(name));
+    for (float& element : tensor.span()) element = static_cast<float>(deviation * random.normal());
+  }
   return graph_.parameter(name, std::move(tensor));
 }
 
@@ -34,17 +47,19 @@ ValueId Builder::vector_parameter(const std::string& name, int channels, float v
 }
 
 ValueId Builder::conv(const std::string& name, ValueId x, const ConvLayer& layer) {
-  const int pad = layer.dilation * (layer.kernel - 1) / 2;
-  const Shape kernel{layer.channels, layer.kernel, layer.kernel, channels(x) / layer.groups};
-  const double fan_out = static_cast<double>(layer.kernel) * layer.kernel * layer.channels;
+  const int kernel_w = layer.kernel_w > 0 ? layer.kernel_w : layer.kernel;
+  const auto [top, bottom] = pads_of(layer, layer.kernel, shape(x).h);
+  const auto [left, right] = pads_of(layer, kernel_w, shape(x).w);
+  const Shape kernel{layer.channels, layer.kernel, kernel_w, channels(x) / layer.groups};
+  const double fan_out = static_cast<double>(layer.kernel) * kernel_w * layer.channels;
   std::vector<ValueId> in{x, normal_parameter(name + ".weight", kernel, std::sqrt(2.0 / fan_out))};
   if (layer.bias) in.push_back(vector_parameter(name + ".bias", layer.channels, 0.0f));
   const Conv2d op{.stride_h = layer.stride,
                   .stride_w = layer.stride,
-                  .pad_top = pad,
-                  .pad_left = pad,
-                  .pad_bottom = pad,
-                  .pad_right = pad,
+                  .pad_top = top,
+                  .pad_left = left,
+                  .pad_bottom = bottom,
+                  .pad_right = right,
                   .dilation_h = layer.dilation,
                   .dilation_w = layer.dilation,
                   .groups = layer.groups};
@@ -55,13 +70,14 @@ ValueId Builder::depthwise(const std::string& name, ValueId x, int kernel, int s
   return conv(name, x, {.channels = channels(x), .kernel = kernel, .stride = stride, .groups = channels(x)});
 }
 
-ValueId Builder::batch_norm(const std::string& name, ValueId x, double momentum) {
+ValueId Builder::batch_norm(const std::string& name, ValueId x, const NormLayer& layer) {
   const int c = channels(x);
-  const ValueId gamma = vector_parameter(name + ".weight", c, 1.0f);
+  const ValueId gamma = vector_parameter(name + (layer.scale ? ".weight" : ".weight.constant"), c, 1.0f);
   const ValueId beta = vector_parameter(name + ".bias", c, 0.0f);
   const ValueId mean = vector_parameter(name + ".running_mean", c, 0.0f);
   const ValueId variance = vector_parameter(name + ".running_var", c, 1.0f);
-  return graph_.add(name, BatchNorm{.epsilon = 1e-5, .momentum = momentum}, {x, gamma, beta, mean, variance});
+  return graph_.add(name, BatchNorm{.epsilon = layer.epsilon, .momentum = layer.momentum},
+                    {x, gamma, beta, mean, variance});
 }
 
 ValueId Builder::activation(const std::string& name, ValueId x, Activation kind) {

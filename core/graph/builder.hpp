@@ -11,7 +11,12 @@ namespace binade {
 
 enum class Activation : std::uint8_t { none, relu, relu6 };
 
-/// A square kernel; padded by dilation * (kernel - 1) / 2 on every side, so that stride 1 keeps the extents.
+enum class Padding : std::uint8_t {
+  centred,  ///< dilation * (kernel - 1) / 2 on every side, so that stride 1 keeps the extents
+  same,     ///< TensorFlow's: the output has ceil(input / stride) pixels; an odd pixel of padding goes to the end
+  none,
+};
+
 struct ConvLayer {
   int channels = 1;  ///< of the output
   int kernel = 1;
@@ -19,6 +24,14 @@ struct ConvLayer {
   int dilation = 1;
   int groups = 1;
   bool bias = false;
+  int kernel_w = 0;  ///< where the kernel is no square
+  Padding padding = Padding::centred;
+};
+
+struct NormLayer {
+  double epsilon = 1e-5;
+  double momentum = 0.1;
+  bool scale = true;  ///< false: gamma is a constant 1, called "L.weight.constant"
 };
 
 /// Appends layers to a graph. A layer called L has the node L and the parameters "L.weight", "L.bias", and for batch
@@ -26,7 +39,8 @@ struct ConvLayer {
 /// alone: other layers may come and go.
 class Builder {
  public:
-  explicit Builder(std::uint64_t seed) : seed_(seed) {}
+  /// Without `random`, weights are zeros: enough to count them, and quick.
+  explicit Builder(std::uint64_t seed, bool random = true) : seed_(seed), random_(random) {}
 
   ValueId input(std::string_view name, Shape shape);
   /// Weights are Kaiming normal, fan-out: N(0, 2 / (kernel^2 * channels)); a bias is 0. @source He et al. 2015; torch
@@ -34,7 +48,7 @@ class Builder {
   /// One filter per channel.
   ValueId depthwise(const std::string& name, ValueId x, int kernel, int stride);
   /// gamma 1, beta 0, running mean 0 and variance 1.
-  ValueId batch_norm(const std::string& name, ValueId x, double momentum = 0.1);
+  ValueId batch_norm(const std::string& name, ValueId x, const NormLayer& layer = {});
   ValueId activation(const std::string& name, ValueId x, Activation kind);
   /// Weights N(0, 0.01^2), bias 0.
   ValueId linear(const std::string& name, ValueId x, int outputs);
@@ -53,6 +67,7 @@ class Builder {
 
   Graph graph_;
   std::uint64_t seed_;
+  bool random_;
 };
 
 /// Channels times `width`, to the nearest multiple of `divisor`, but never below 90 % of the product.

@@ -2,6 +2,13 @@
 #include "core/graph/count.hpp"
 
 namespace binade {
+namespace {
+
+bool is_constant(const Graph& graph, ValueId id) {
+  return graph.name(id).ends_with(".constant");
+}
+
+}  // namespace
 
 std::vector<ValueId> trainable_parameters(const Graph& graph) {
   std::vector<bool> is_statistic(graph.values().size(), false);
@@ -12,7 +19,7 @@ std::vector<ValueId> trainable_parameters(const Graph& graph) {
   }
   std::vector<ValueId> trainable;
   for (const ValueId id : graph.parameters()) {
-    if (!is_statistic[index_of(id)]) trainable.push_back(id);
+    if (!is_statistic[index_of(id)] && !is_constant(graph, id)) trainable.push_back(id);
   }
   return trainable;
 }
@@ -20,6 +27,14 @@ std::vector<ValueId> trainable_parameters(const Graph& graph) {
 std::int64_t count_parameters(const Graph& graph) {
   std::int64_t elements = 0;
   for (const ValueId id : trainable_parameters(graph)) elements += graph.shape(id).count();
+  return elements;
+}
+
+std::int64_t count_with_statistics(const Graph& graph) {
+  std::int64_t elements = 0;
+  for (const ValueId id : graph.parameters()) {
+    if (!is_constant(graph, id)) elements += graph.shape(id).count();
+  }
   return elements;
 }
 

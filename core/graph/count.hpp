@@ -8,11 +8,15 @@
 
 namespace binade {
 
-/// The parameters that training changes by gradient: all but the running statistics of batch normalisation.
+/// The parameters that training changes by gradient: all but the running statistics of batch normalisation and
+/// constants, whose name ends in ".constant".
 std::vector<ValueId> trainable_parameters(const Graph& graph);
 
 /// Elements of the trainable parameters: what papers and torchvision call "parameters".
 std::int64_t count_parameters(const Graph& graph);
+
+/// The same with the running statistics: what Keras calls "parameters".
+std::int64_t count_with_statistics(const Graph& graph);
 
 /// Multiply-accumulates for one image of a Conv2d, ConvTranspose2d or Linear, padding included; 0 for any other op.
 std::int64_t count_macs(const Graph& graph, const Node& node);

@@ -10,7 +10,7 @@ Graph build_mobilenet_v1(const ModelOptions& options) {
   struct Stage {
     int channels, repeats, stride;
   };
-  Builder net(options.seed);
+  Builder net(options.seed, options.random);
   const auto conv_bn_relu = [&](const std::string& block, int index, ValueId x, const ConvLayer& layer) {
     const auto name = [&](int offset) { return block + "." + std::to_string(index + offset); };
     x = net.batch_norm(name(1), net.conv(name(0), x, layer));

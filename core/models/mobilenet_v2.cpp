@@ -63,7 +63,7 @@ Features build_features(Builder& net, ValueId x, double width, const Plan& plan)
 }
 
 Graph build(const ModelOptions& options, const Plan& plan) {
-  Builder net(options.seed);
+  Builder net(options.seed, options.random);
   const Features features = build_features(net, net.input("input", options.input), options.width, plan);
   // A narrow network keeps the full head: torchvision's rule.
   const std::string head = "features." + std::to_string(features.size());

@@ -43,7 +43,7 @@ Graph finish(Builder& net, ValueId x, const ModelOptions& options) {
 }
 
 Graph build_imagenet(const ModelOptions& options, const std::array<int, 4>& depths, bool is_bottleneck) {
-  Builder net(options.seed);
+  Builder net(options.seed, options.random);
   ValueId x = net.input("input", options.input);
   x = conv_bn(net, "conv1", "bn1", x, {.channels = 64, .kernel = 7, .stride = 2});
   x = net.activation("relu", x, Activation::relu);
@@ -82,7 +82,7 @@ Graph build_resnet50(const ModelOptions& options) {
 }
 
 Graph build_resnet20(const ModelOptions& options) {
-  Builder net(options.seed);
+  Builder net(options.seed, options.random);
   ValueId x = net.input("input", options.input);
   x = conv_bn(net, "conv1", "bn1", x, {.channels = 16, .kernel = 3});
   x = net.activation("relu", x, Activation::relu);

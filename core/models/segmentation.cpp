@@ -77,10 +77,17 @@ Graph build_fpn(Builder& net, const Decoder& decoder, const Features& features, 
   return std::move(net).finish(decoder.predict(x, options));
 }
 
+Graph build_regnet_fpn(const RegNet& plan, int width, const ModelOptions& options) {
+  Builder net(options.seed, options.random);
+  const Decoder decoder{.net = net, .group_width = plan.group_width, .dropout = options.dropout};
+  const Features features = regnet_features(net, net.input("input", options.input), plan, options.width);
+  return build_fpn(net, decoder, features, width, options);
+}
+
 }  // namespace
 
 Graph build_mobilenet_v2_deeplabv3lite(const ModelOptions& options) {
-  Builder net(options.seed);
+  Builder net(options.seed, options.random);
   const Decoder decoder{.net = net, .group_width = 1, .dropout = options.dropout};
   const Features features =
       mobilenet_v2_features(net, net.input("input", options.input), options.width, Activation::relu, 1);
@@ -92,7 +99,7 @@ Graph build_mobilenet_v2_deeplabv3lite(const ModelOptions& options) {
 }
 
 Graph build_mobilenet_v2_unetlite(const ModelOptions& options) {
-  Builder net(options.seed);
+  Builder net(options.seed, options.random);
   const Decoder decoder{.net = net, .group_width = 1, .dropout = options.dropout};
   const Features features =
       mobilenet_v2_features(net, net.input("input", options.input), options.width, Activation::relu, 2);
@@ -108,11 +115,23 @@ Graph build_mobilenet_v2_unetlite(const ModelOptions& options) {
 }
 
 Graph build_mobilenet_v2_fpnlite(const ModelOptions& options) {
-  Builder net(options.seed);
+  Builder net(options.seed, options.random);
   const Decoder decoder{.net = net, .group_width = 1, .dropout = options.dropout};
   const Features features =
       mobilenet_v2_features(net, net.input("input", options.input), options.width, Activation::relu, 2);
   return build_fpn(net, decoder, features, 256, options);
+}
+
+Graph build_regnet_x_800mf_fpnlite(const ModelOptions& options) {
+  return build_regnet_fpn(kRegNetX800MF, 256, options);
+}
+
+Graph build_regnet_x_1_6gf_fpnlite(const ModelOptions& options) {
+  return build_regnet_fpn(kRegNetX1_6GF, 264, options);
+}
+
+Graph build_regnet_x_3_2gf_fpnlite(const ModelOptions& options) {
+  return build_regnet_fpn(kRegNetX3_2GF, 288, options);
 }
 
 }  // namespace binade

@@ -11,6 +11,7 @@
 #include "core/passes/fold_batch_norm.hpp"
 #include "core/passes/layers.hpp"
 #include "core/passes/quantizers.hpp"
+#include "tests/harness/zoo.hpp"
 
 namespace binade {
 namespace {
@@ -55,7 +56,9 @@ void expect_recorded(const std::string& name, const Graph& network) {
 }
 
 TEST(GoldenPrograms, OfTheZoo) {
-  for (const ModelEntry& entry : model_table()) expect_recorded(std::string(entry.name), build_graph(entry));
+  for (const ModelEntry& entry : model_table()) {
+    expect_recorded(std::string(entry.name), build_graph(entry, test::narrow_options(entry)));
+  }
 }
 
 TEST(GoldenPrograms, OfRealNetworks) {
