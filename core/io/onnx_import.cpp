@@ -87,7 +87,14 @@ bool is_channels_last(const Importer& importer, const std::string& input, const 
   return like_channels(3) && !like_channels(1);
 }
 
-void declare_input(Importer& importer) {
+/// Files of ours say it: extents alone can mislead.
+bool says_channels_first(const ::onnx::ModelProto& proto) {
+  const auto& said = proto.metadata_props();
+  return std::any_of(said.begin(), said.end(),
+                     [](const auto& entry) { return entry.key() == "input_layout" && entry.value() == "NCHW"; });
+}
+
+void declare_input(Importer& importer, bool channels_first) {
   const ::onnx::ValueInfoProto& input = find_input(importer);
   const int type = input.type().tensor_type().elem_type();
   using Type = ::onnx::TensorProto;
@@ -116,9 +123,9 @@ void declare_input(Importer& importer) {
     count *= extent;
   }
   if (shape.dim(0).has_dim_value() && shape.dim(0).dim_value() > 0) importer.set_batch(shape.dim(0).dim_value());
-  Activation activation{.axes = rank == 2                                         ? std::vector{Axis::n, Axis::c}
-                                : is_channels_last(importer, input.name(), shape) ? kNhwc
-                                                                                  : kNchw};
+  Activation activation{.axes = rank == 2 ? std::vector{Axis::n, Axis::c}
+                                : !channels_first && is_channels_last(importer, input.name(), shape) ? kNhwc
+                                                                                                     : kNchw};
   Shape extents;
   for (int i = 1; i < rank; ++i)
     extent(extents, activation.axes[static_cast<std::size_t>(i)]) = static_cast<int>(shape.dim(i).dim_value());
@@ -267,7 +274,7 @@ Model import_checked(const ::onnx::ModelProto& proto, std::size_t file_bytes, co
   check_names(proto.graph());
   if (proto.graph().output_size() == 0) throw DataError("the network has no output; the file is damaged or cut off");
   Importer importer(proto.graph(), opset, file_bytes);
-  declare_input(importer);
+  declare_input(importer, says_channels_first(proto));
   const std::vector<std::string> problems = import_nodes(importer);
   if (!problems.empty()) {
     std::string text = fmt::format("{} of the {} nodes of '{}' cannot be imported:", problems.size(),

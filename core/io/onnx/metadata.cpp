@@ -151,10 +151,23 @@ std::string read_text(const nlohmann::json& json, const char* key) {
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+/// The line that our own files hold. @throws nothing: false if there is none, or it is no preprocessing
+bool read_own_line(const nlohmann::json& json, Preprocessing& preprocessing) {
+  const std::string line = read_text(json, "binade");
+  if (line.empty()) return false;
+  try {
+    preprocessing = parse_preprocessing(line, preprocessing);
+  } catch (const DataError&) {
+    return false;
+  }
+  return true;
+}
+
 /// False if the text is not a preprocessing that can be understood.
 bool read_preprocessing(const std::string& text, bool gray, Preprocessing& preprocessing) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) return false;
+  if (read_own_line(json, preprocessing)) return true;
   const auto mean = read_triple(json, "mean"), std = read_triple(json, "std");
   const std::string formula = read_text(json, "formula"), color = read_text(json, "color");
   if (color != "" && color != "RGB" && color != "BGR") return false;
@@ -245,6 +258,7 @@ void read_metadata(const ::onnx::ModelProto& proto, const std::string& origin, M
   };
   const Shape input = model.graph.shape(model.graph.inputs()[0]), output = model.graph.shape(model.graph.output());
   const std::string name = take("name"), task = take("task"), preprocessing = take("preprocessing");
+  take("input_layout");
   model.name = name.empty() ? std::filesystem::path(origin).stem().string() : name;
   const bool dense = output.h > 1 || output.w > 1;
   model.task =
