@@ -70,6 +70,24 @@ std::vector<Layer> layers_of_part(const Graph& graph, LayerPart part, std::vecto
   return layers;
 }
 
+/// What each layer is called in the source; a name for no layer is one of the `problems`.
+void rename(std::vector<Layer>& layers, const std::map<std::string, std::string>& names,
+            std::vector<std::string>& problems) {
+  std::vector<std::string_view> known;
+  for (const Layer& layer : layers) known.push_back(layer.key);
+  std::vector<std::string> renamed;
+  for (const Layer& layer : layers) renamed.push_back(layer.key);
+  for (const auto& [ours, theirs] : names) {
+    const auto found = std::find(known.begin(), known.end(), key_of(ours));
+    if (found == known.end()) {
+      problems.push_back(unknown_name("layer in the map of names", ours, known));
+    } else {
+      renamed[static_cast<std::size_t>(found - known.begin())] = key_of(theirs);
+    }
+  }
+  for (std::size_t i = 0; i < layers.size(); ++i) layers[i].key = renamed[i];
+}
+
 /// Positions in `from` for each of `layers`; empty, with the reasons in `problems`, if one has no partner.
 std::vector<std::size_t> by_name(const std::vector<Layer>& layers, const std::vector<Layer>& from,
                                  std::vector<std::string>& problems) {
@@ -105,9 +123,11 @@ std::vector<std::size_t> by_order(const std::vector<Layer>& layers, const std::v
   return partners;
 }
 
-/// What works on the layer's result: the op itself without its weights, then the activation function.
+/// What the layer does beside its weights: the op (a plain 1x1 convolution is a Linear), then the activation function.
 std::string function_of(const Graph& graph, const Layer& layer) {
-  std::string text = to_string(layer.node->op);
+  const Shape& kernel = graph.shape(layer.node->in[kWeights]);
+  const bool per_pixel = kernel.h == 1 && kernel.w == 1 && layer.node->op == Op(Conv2d{});
+  std::string text = per_pixel ? to_string(Linear{}) : to_string(layer.node->op);
   const std::vector<int> readers = graph.consumers((layer.norm == nullptr ? layer.node : layer.norm)->out);
   for (const int reader : readers) {
     const Node& node = graph.nodes()[static_cast<std::size_t>(reader)];
@@ -228,20 +248,24 @@ void note_loose_parameters(const Graph& network, const std::vector<Layer>& layer
 
 }  // namespace
 
-Graph load_weights(const Graph& network, const Graph& source, LayerMap map, LayerPart part, LoadedWeights& loaded) {
+Graph load_weights(const Graph& network, const Graph& source, const WeightOptions& options, LoadedWeights& loaded) {
   loaded = {};
   Graph result = network;
   const Graph plain = without_quantizers(source);
-  const std::vector<Layer> layers = layers_of_part(result, part, loaded.kept), from = layers_of(plain);
+  std::vector<Layer> layers = layers_of_part(result, options.part, loaded.kept);
+  const std::vector<Layer> from = layers_of(plain);
   if (from.empty()) throw DataError("the file of weights holds no layer with weights");
   std::vector<std::string> problems;
+  rename(layers, options.names, problems);
+  if (!problems.empty()) refuse(problems);
   std::vector<std::size_t> partners;
   loaded.map = LayerMap::name;
-  if (map != LayerMap::order) partners = by_name(layers, from, problems);
-  if (map == LayerMap::order || (map == LayerMap::automatic && !problems.empty())) {
+  if (options.map != LayerMap::order) partners = by_name(layers, from, problems);
+  const bool may_fall_back = options.map == LayerMap::automatic && options.names.empty();
+  if (options.map == LayerMap::order || (may_fall_back && !problems.empty())) {
     problems.clear();
     loaded.map = LayerMap::order;
-    partners = by_order(layers, from, part, problems);
+    partners = by_order(layers, from, options.part, problems);
   }
   if (!problems.empty()) refuse(problems);
   Loader loader(result, plain, loaded);

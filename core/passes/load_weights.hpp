@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,14 @@ enum class LayerMap : std::uint8_t {
 enum class LayerPart : std::uint8_t {
   all,
   encoder,  ///< those not called "decoder.*"; where there are none, all but the last
+};
+
+struct WeightOptions {
+  LayerMap map = LayerMap::automatic;
+  LayerPart part = LayerPart::all;
+  /// By name: what layers of the network are called in the source, where that differs. Names as LayerMap::name has
+  /// them.
+  std::map<std::string, std::string> names = {};
 };
 
 struct LoadedWeights {
@@ -42,8 +51,9 @@ struct LoadedWeights {
 ///   measure_batch_norm, which makes it one.
 /// - only there: folded into weights and bias.
 /// Quantizers of the source are left out.
-/// @throws DataError naming every layer that finds no partner (or, by order, the numbers of layers, if they differ for
-/// LayerPart::all), and every pair whose shapes do not fit, both sides with their shapes
-Graph load_weights(const Graph& network, const Graph& source, LayerMap map, LayerPart part, LoadedWeights& loaded);
+/// @throws DataError naming every layer that finds no partner, every name in `names` that is no layer (or, by order,
+/// the numbers of layers, if they differ for LayerPart::all), and every pair whose shapes do not fit, both sides with
+/// their shapes
+Graph load_weights(const Graph& network, const Graph& source, const WeightOptions& options, LoadedWeights& loaded);
 
 }  // namespace binade

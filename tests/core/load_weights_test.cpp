@@ -43,7 +43,7 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 std::string refusal(const Graph& network, const Graph& source, LayerMap map, LayerPart part) {
   LoadedWeights loaded;
   try {
-    load_weights(network, source, map, part, loaded);
+    load_weights(network, source, {.map = map, .part = part}, loaded);
   } catch (const DataError& error) {
     return error.what();
   }
@@ -55,7 +55,7 @@ TEST(LoadWeights, TheSameNetworkGetsTheSameOutputs) {
   const Tensor<float> images = random_images(3, kImage, 5);
   for (const LayerMap map : {LayerMap::name, LayerMap::order, LayerMap::automatic}) {
     LoadedWeights loaded;
-    const Graph result = load_weights(network, source, map, LayerPart::all, loaded);
+    const Graph result = load_weights(network, source, {.map = map, .part = LayerPart::all}, loaded);
     EXPECT_EQ(run(result, images), run(source, images));
     EXPECT_EQ(loaded.map, map == LayerMap::order ? LayerMap::order : LayerMap::name);
     EXPECT_TRUE(loaded.kept.empty() && loaded.unused.empty() && loaded.differences.empty());
@@ -67,11 +67,13 @@ TEST(LoadWeights, FoldedAndUnfoldedLayersTakeFromEachOther) {
   const Graph source = small_network(1), network = small_network(2);
   const Tensor<float> images = random_images(3, kImage, 5);
   LoadedWeights loaded;
-  const Graph identities = load_weights(network, fold_batch_norm(source), LayerMap::order, LayerPart::all, loaded);
+  const Graph identities =
+      load_weights(network, fold_batch_norm(source), {.map = LayerMap::order, .part = LayerPart::all}, loaded);
   EXPECT_LT(difference(run(identities, images), run(source, images)), 1e-5);
   EXPECT_EQ(loaded.identities.size(), 10u);
   EXPECT_TRUE(contains(loaded.identities, "a.dw.bn"));
-  const Graph folded = load_weights(fold_batch_norm(network), source, LayerMap::name, LayerPart::all, loaded);
+  const Graph folded =
+      load_weights(fold_batch_norm(network), source, {.map = LayerMap::name, .part = LayerPart::all}, loaded);
   EXPECT_LT(difference(run(folded, images), run(source, images)), 1e-5);
   EXPECT_TRUE(loaded.identities.empty());
 }
@@ -89,7 +91,7 @@ TEST(LoadWeights, EpsilonAndABiasInFrontOfABatchNormComeAlong) {
   const Graph network =
       std::move(without).finish(without.batch_norm("norm", without.conv("conv", y, {.channels = 6, .kernel = 3})));
   LoadedWeights loaded;
-  const Graph result = load_weights(network, source, LayerMap::name, LayerPart::all, loaded);
+  const Graph result = load_weights(network, source, {.map = LayerMap::name, .part = LayerPart::all}, loaded);
   const Tensor<float> images = random_images(2, kImage, 5);
   EXPECT_LT(difference(run(result, images), run(source, images)), 1e-6);
   EXPECT_NE(refusal(fold_batch_norm(network), small_network(1), LayerMap::order, LayerPart::all), "accepted");
@@ -112,12 +114,35 @@ TEST(LoadWeights, MisfitsAreNamedOnBothSides) {
   EXPECT_NE(missing.find("'a.expand' is not there"), std::string::npos) << missing;
 }
 
+TEST(LoadWeights, AMapOfNamesSaysWhatIsCalledOtherwise) {
+  const Graph source = small_network(1), network = small_network(2);
+  Graph other = rewrite(source, [](Rewriter& to, const Node& node) {  // every "a.x" is now "first/x"
+    if (!node.name.starts_with("a.") || !std::holds_alternative<Conv2d>(node.op))
+      return static_cast<void>(to.copy(node));
+    const ValueId w = to.target().parameter("first/" + node.name.substr(2) + "/kernel", to.source().tensor(node.in[1]));
+    to.replace(node.out, to.target().add(node.name, node.op, {to(node.in[0]), w}));
+  });
+  const Tensor<float> images = random_images(2, kImage, 5);
+  const WeightOptions options{
+      .names = {{"a.expand", "first.expand"}, {"a.dw.weight", "first/dw/kernel"}, {"a.project", "first.project"}}};
+  LoadedWeights loaded;
+  EXPECT_EQ(run(load_weights(network, other, options, loaded), images), run(source, images));
+  EXPECT_EQ(loaded.map, LayerMap::name);
+  EXPECT_NE(refusal(network, other, LayerMap::name, LayerPart::all).find("'a.dw' is not there"), std::string::npos);
+  try {
+    load_weights(network, other, {.names = {{"a.expnd", "first.expand"}}}, loaded);
+    FAIL() << "a layer that does not exist was mapped";
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("did you mean 'a.expand'?"), std::string::npos) << error.what();
+  }
+}
+
 TEST(LoadWeights, WhatComputesOtherwiseIsSaid) {
   const Graph source = build_graph(find_model("mobilenet_v2"), {.width = 0.25, .input = {1, 32, 32, 3}});
   const Graph network =
       build_graph(find_model("mobilenet_v2_unetlite"), {.width = 0.25, .classes = 5, .input = {1, 32, 64, 3}});
   LoadedWeights loaded;
-  const Graph result = load_weights(network, source, LayerMap::automatic, LayerPart::encoder, loaded);
+  const Graph result = load_weights(network, source, {.map = LayerMap::automatic, .part = LayerPart::encoder}, loaded);
   EXPECT_EQ(loaded.map, LayerMap::name);
   EXPECT_EQ(loaded.layers.size(), 51u);
   EXPECT_EQ(loaded.unused, (std::vector<std::string>{"features.18.0", "classifier.1"}));
@@ -142,7 +167,7 @@ TEST(LoadWeights, MeasuredStatisticsKeepTheFunctionAndAreThoseOfTraining) {
   const Tensor<float> images = random_images(16, kImage, 5);
   LoadedWeights loaded;
   const Graph identities =
-      load_weights(small_network(2), fold_batch_norm(source), LayerMap::order, LayerPart::all, loaded);
+      load_weights(small_network(2), fold_batch_norm(source), {.map = LayerMap::order, .part = LayerPart::all}, loaded);
   const Graph measured = measure_batch_norm(identities, loaded.identities, images.view());
   EXPECT_LT(difference(run(measured, images), run(source, images)), 1e-5);
   const auto trained = [&](const Graph& graph) {
@@ -155,13 +180,14 @@ TEST(LoadWeights, MeasuredStatisticsKeepTheFunctionAndAreThoseOfTraining) {
 }
 
 /// A zoo network with the weights of a file against the file's own network.
-void expect_equal_outputs(const std::string& file, std::string_view model, LayerMap used, std::size_t layers) {
+void expect_equal_outputs(const std::string& file, std::string_view model, LayerMap used, std::size_t layers,
+                          const ModelOptions& options = {}) {
   const fs::path path = fs::path(BINADE_SHARED_DATA) / "weights" / file;
   if (!fs::exists(path)) GTEST_SKIP() << "no file " << path;
   const Graph source = import_onnx(path).graph;
   LoadedWeights loaded;
-  const Graph result =
-      load_weights(build_graph(find_model(model)), source, LayerMap::automatic, LayerPart::all, loaded);
+  const Graph result = load_weights(build_graph(find_model(model), options), source,
+                                    {.map = LayerMap::automatic, .part = LayerPart::all}, loaded);
   EXPECT_EQ(loaded.map, used);
   EXPECT_EQ(loaded.layers.size(), layers);
   EXPECT_TRUE(loaded.kept.empty() && loaded.unused.empty()) << loaded.kept.size() << " " << loaded.unused.size();
@@ -178,6 +204,20 @@ TEST(LoadWeights, OfResNet20) {
   expect_equal_outputs("resnet20_cifar10.onnx", "resnet20", LayerMap::order, 20);
 }
 
+TEST(LoadWeights, OfSqueezeNet) {
+  expect_equal_outputs("squeezenet1.1_gluon.onnx", "squeezenet1_1", LayerMap::order, 26);
+}
+
+TEST(LoadWeights, OfKerasMobileNet) {
+  expect_equal_outputs("mobilenet_v1_0.25_224_keras.onnx", "mobilenet_v1_keras", LayerMap::name, 28, {.width = 0.25});
+}
+
+TEST(LoadWeights, OfMlperfTiny) {
+  expect_equal_outputs("mlperf_tiny_resnet8_cifar10.onnx", "mlperf_resnet8", LayerMap::order, 10);
+  expect_equal_outputs("mlperf_tiny_kws_dscnn.onnx", "mlperf_dscnn", LayerMap::order, 10);
+  expect_equal_outputs("mlperf_tiny_vww_mobilenetv1_0.25_96.onnx", "mlperf_mobilenet_v1", LayerMap::order, 28);
+}
+
 TEST(LoadWeights, OfTorchvisionsMobileNetV2InAnEncoder) {
   const fs::path path = fs::path(BINADE_SHARED_DATA) / "weights/mobilenet_v2_1.0_224_torchvision.onnx";
   if (!fs::exists(path)) GTEST_SKIP() << "no file " << path;
@@ -185,7 +225,7 @@ TEST(LoadWeights, OfTorchvisionsMobileNetV2InAnEncoder) {
   for (const char* model : {"mobilenet_v2_deeplabv3lite", "mobilenet_v2_unetlite", "mobilenet_v2_fpnlite"}) {
     const Graph network = build_graph(find_model(model), {.input = {1, 64, 64, 3}});
     LoadedWeights loaded;
-    load_weights(network, source, LayerMap::automatic, LayerPart::encoder, loaded);
+    load_weights(network, source, {.map = LayerMap::automatic, .part = LayerPart::encoder}, loaded);
     EXPECT_EQ(loaded.layers.size(), 51u) << model;
     EXPECT_EQ(loaded.layers.back(), "features.17.conv.2 < features.17.project");
     EXPECT_EQ(loaded.unused.size(), 2u);
