@@ -18,22 +18,24 @@ ValueId projected(Builder& net, const std::string& name, ValueId x, int channels
   return conv_bn(net, name + ".downsample.0", name + ".downsample.1", x, {.channels = channels, .stride = stride});
 }
 
-/// Two 3x3 convolutions.
-ValueId basic_block(Builder& net, const std::string& name, ValueId x, int channels, int stride, ValueId shortcut) {
+/// Two 3x3 convolutions, to be added to the shortcut.
+ValueId basic_block(Builder& net, const std::string& name, ValueId x, int channels, int stride) {
   ValueId y = conv_bn(net, name + ".conv1", name + ".bn1", x, {.channels = channels, .kernel = 3, .stride = stride});
   y = net.activation(name + ".relu1", y, Activation::relu);
-  y = conv_bn(net, name + ".conv2", name + ".bn2", y, {.channels = channels, .kernel = 3});
-  return net.activation(name + ".relu2", net.add(name + ".add", Add{}, {y, shortcut}), Activation::relu);
+  return conv_bn(net, name + ".conv2", name + ".bn2", y, {.channels = channels, .kernel = 3});
 }
 
 /// 1x1, 3x3 (with the stride), 1x1 to four times the channels.
-ValueId bottleneck(Builder& net, const std::string& name, ValueId x, int channels, int stride, ValueId shortcut) {
+ValueId bottleneck(Builder& net, const std::string& name, ValueId x, int channels, int stride) {
   ValueId y = conv_bn(net, name + ".conv1", name + ".bn1", x, {.channels = channels});
   y = net.activation(name + ".relu1", y, Activation::relu);
   y = conv_bn(net, name + ".conv2", name + ".bn2", y, {.channels = channels, .kernel = 3, .stride = stride});
   y = net.activation(name + ".relu2", y, Activation::relu);
-  y = conv_bn(net, name + ".conv3", name + ".bn3", y, {.channels = 4 * channels});
-  return net.activation(name + ".relu3", net.add(name + ".add", Add{}, {y, shortcut}), Activation::relu);
+  return conv_bn(net, name + ".conv3", name + ".bn3", y, {.channels = 4 * channels});
+}
+
+ValueId joined(Builder& net, const std::string& name, const char* relu, ValueId y, ValueId shortcut) {
+  return net.activation(name + relu, net.add(name + ".add", Add{}, {y, shortcut}), Activation::relu);
 }
 
 Graph finish(Builder& net, ValueId x, const ModelOptions& options) {
@@ -54,8 +56,10 @@ Graph build_imagenet(const ModelOptions& options, const std::array<int, 4>& dept
     for (int i = 0; i < depths[static_cast<std::size_t>(stage)]; ++i) {
       const std::string name = "layer" + std::to_string(stage + 1) + "." + std::to_string(i);
       const int stride = i == 0 && stage > 0 ? 2 : 1;
-      const ValueId shortcut = projected(net, name, x, is_bottleneck ? 4 * channels : channels, stride);
-      x = (is_bottleneck ? bottleneck : basic_block)(net, name, x, channels, stride, shortcut);
+      // The shortcut last, as torchvision computes it: the order of the weights in an exported file.
+      const ValueId y = (is_bottleneck ? bottleneck : basic_block)(net, name, x, channels, stride);
+      const ValueId shortcut = projected(net, name, x, net.channels(y), stride);
+      x = joined(net, name, is_bottleneck ? ".relu3" : ".relu2", y, shortcut);
     }
   }
   return finish(net, x, options);
@@ -93,7 +97,7 @@ Graph build_resnet20(const ModelOptions& options) {
       const std::string name = "layer" + std::to_string(stage + 1) + "." + std::to_string(i);
       const int stride = i == 0 && stage > 0 ? 2 : 1;
       const ValueId shortcut = padded(net, name, x, channels, extents);
-      x = basic_block(net, name, x, channels, stride, shortcut);
+      x = joined(net, name, ".relu2", basic_block(net, name, x, channels, stride), shortcut);
       if (stride == 2) extents = {1, (extents.h + 1) / 2, (extents.w + 1) / 2, channels};
     }
   }
