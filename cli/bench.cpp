@@ -106,7 +106,7 @@ Table table_of(const std::vector<BenchRow>& rows, int batch) {
 int run_bench(const std::vector<std::string>& arguments) {
   NetworkFlags network;
   std::vector<std::string> schemes{"float", "int8", "16"};
-  std::string target = "tidl", format = "text";
+  std::string target, format = "text";
   int batch = 1;
   double seconds = 2;
   bool brief = false;
@@ -126,16 +126,16 @@ int run_bench(const std::vector<std::string>& arguments) {
 
   const Model model = open_network(network);
   const bool quantized = is_quantized(model.graph);
+  const TargetProfile profile = open_target(target_of(model, target));
   std::vector<BenchRow> rows;
   for (const std::string& name : schemes) {
     const Scheme& scheme = find_by_name<Scheme>("scheme", name, kSchemes);
     if (scheme.weight_bits == 0) {
       rows.push_back(time_float(quantized ? without_quantizers(model.graph) : model.graph, batch, seconds));
     } else if (!quantized) {
-      rows.push_back(
-          time_integers(roughly_quantized(model.graph, scheme), scheme, open_target(target), batch, seconds));
+      rows.push_back(time_integers(roughly_quantized(model.graph, scheme), scheme, profile, batch, seconds));
     } else if (scheme_of(model.graph).name == scheme.name) {
-      rows.push_back(time_integers(model.graph, scheme, open_target(target), batch, seconds));
+      rows.push_back(time_integers(model.graph, scheme, profile, batch, seconds));
     } else if (flags.is_set("scheme")) {
       throw UsageError(
           fmt::format("--scheme {}: '{}' is quantized as {}", name, model.name, scheme_of(model.graph).name));

@@ -26,7 +26,7 @@ Graph graph_for(const Model& model, const std::string& engine, const std::string
                     "or use --engine float",
                     model.name));
   }
-  return apply_target(model.graph, open_target(target));
+  return apply_target(model.graph, open_target(target_of(model, target)));
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   NetworkFlags network;
   DataFlags data;
   OutputFlags output;
-  std::string engine, target = "tidl";
+  std::string engine, target;
   int batch = 32;
   CommandLine flags("evaluate");
   bind(flags, network);
@@ -53,21 +53,25 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   const OutputFolder out(output);
   const Model model = open_network(network);
   if (engine.empty()) engine = is_quantized(model.graph) ? "fakequant" : "float";
+  // What cannot be lowered is said before images are read.
   std::optional<TargetNetwork> integer;
-  if (engine == "integer") integer = for_target(model, open_target(target));
-  const Graph graph = integer ? integer->graph : graph_for(model, engine, target);
+  if (engine == "integer") integer = for_target(model, open_target(target_of(model, target)));
   const Dataset dataset = open_evaluation_data(data, model);
   const auto images = read_images("read images", dataset, data, model);
-  const Predictions predictions = integer ? evaluate_program(engine, integer->lowered.program, *images, batch)
-                                          : evaluate_graph(engine, graph, *images, batch);
-
   AccuracyReport report;
+  Predictions predictions;
+  if (integer) {
+    Engine runner(integer->lowered.program);
+    report.details["program"] = describe_program(integer->lowered, runner);
+    predictions = evaluate_program(engine, integer->lowered.program, runner, *images, batch);
+  } else {
+    predictions = evaluate_graph(engine, graph_for(model, engine, target), *images, batch);
+  }
   report.rows = {accuracy_row(predictions, nullptr)};
   report.notes = {fmt::format("n = {} images of '{}'.", images->count(), data.data)};
   note_bad_images("evaluation", *images, report.notes);
   for (const std::string& alarm : alarms(report.rows, predictions.classes)) report.notes.push_back(alarm);
   describe_run(report, flags, network, model, *images);
-  if (integer) report.details["program"] = describe_program(integer->lowered);
   out.write_report(report);
   if (out) write_predictions(out.file("predictions.h5"), {predictions});
   fmt::print("{}", render(report, format_of(output.format)));

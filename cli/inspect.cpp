@@ -8,6 +8,7 @@
 #include "cli/target.hpp"
 #include "core/graph/count.hpp"
 #include "core/models/models.hpp"
+#include "core/passes/quantizers.hpp"
 #include "core/report/table.hpp"
 
 namespace binade {
@@ -103,7 +104,10 @@ Json inspect_zoo() {
 Json inspect_model(const NetworkFlags& network, const std::string& target) {
   const Model model = open_network(network);
   Json json = summary_of(model.name, model.graph);
-  if (is_quantized(model.graph)) json["program"] = describe_program(for_target(model, open_target(target)).lowered);
+  if (is_quantized(model.graph)) {
+    const Lowered lowered = for_target(model, open_target(target_of(model, target))).lowered;
+    json["program"] = describe_program(lowered, Engine(lowered.program));
+  }
   json["preprocessing"] = to_string(model.preprocessing);
   json["classes"] = model.classes;
   json["notes"] = model.notes;
@@ -115,7 +119,7 @@ Json inspect_model(const NetworkFlags& network, const std::string& target) {
 
 int run_inspect(const std::vector<std::string>& arguments) {
   NetworkFlags network;
-  std::string format = "text", target = "tidl";
+  std::string format = "text", target;
   CommandLine flags("inspect");
   bind(flags, network);
   bind_target(flags, target);

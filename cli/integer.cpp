@@ -6,12 +6,10 @@
 
 #include <fmt/format.h>
 
-#include "cli/target.hpp"
+#include "cli/session.hpp"
 #include "core/base/error.hpp"
-#include "core/base/progress.hpp"
-#include "core/integer/engine.hpp"
 #include "core/passes/apply_target.hpp"
-#include "datasets/evaluate.hpp"
+#include "core/passes/quantizers.hpp"
 
 namespace binade {
 
@@ -27,8 +25,8 @@ TargetNetwork for_target(const Model& model, const TargetProfile& target) {
   return network;
 }
 
-Predictions evaluate_program(const std::string& method, const Program& program, LoadedImages& images, int batch) {
-  Engine engine(program);
+Predictions evaluate_program(const std::string& method, const Program& program, Engine& engine, LoadedImages& images,
+                             int batch) {
   const auto in_bytes = static_cast<std::size_t>(bytes_of(program.input));
   const auto out_bytes = static_cast<std::size_t>(bytes_of(program.output));
   std::vector<std::byte> in, out;
@@ -44,16 +42,11 @@ Predictions evaluate_program(const std::string& method, const Program& program, 
     dequantize_output(program, out, logits.view());
     return std::as_const(logits).view();
   };
-  Progress progress("evaluate " + method, images.count(), "images");
-  int before = 0;
-  return evaluate(network, images, {.method = method, .batch = batch, .progress = [&](int done, int) {
-                                      progress.advance(done - std::exchange(before, done));
-                                    }});
+  return evaluate_network(method, network, images, batch);
 }
 
-nlohmann::ordered_json describe_program(const Lowered& lowered) {
+nlohmann::ordered_json describe_program(const Lowered& lowered, const Engine& engine) {
   const Program& program = lowered.program;
-  const Engine engine(program);
   const auto count = [&](auto property) {
     return std::count_if(lowered.layers.begin(), lowered.layers.end(), property);
   };

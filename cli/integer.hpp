@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/integer/engine.hpp"
 #include "core/integer/lower/lower.hpp"
 #include "core/io/model.hpp"
 #include "core/report/predictions.hpp"
@@ -21,9 +22,10 @@ TargetNetwork for_target(const Model& model, const TargetProfile& target);
 
 /// Accuracy by the integer engine, with a progress bar: images become codes at the door, codes become logits at the
 /// exit, and nothing between them is a float.
-Predictions evaluate_program(const std::string& method, const Program& program, LoadedImages& images, int batch);
+Predictions evaluate_program(const std::string& method, const Program& program, Engine& engine, LoadedImages& images,
+                             int batch);
 
 /// {instructions, arena_bytes, weight_bytes, engine_arena_bytes, engine_weight_bytes, layers_fp32_exact, ...}.
-nlohmann::ordered_json describe_program(const Lowered& lowered);
+nlohmann::ordered_json describe_program(const Lowered& lowered, const Engine& engine);
 
 }  // namespace binade

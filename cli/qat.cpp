@@ -6,10 +6,12 @@
 
 #include "cli/program.hpp"
 #include "cli/qat_run.hpp"
+#include "cli/quantize_command.hpp"
 #include "cli/session.hpp"
-#include "cli/table_run.hpp"
+#include "cli/target.hpp"
 #include "core/base/error.hpp"
 #include "core/io/checkpoint.hpp"
+#include "core/passes/apply_target.hpp"
 #include "core/report/predictions_file.hpp"
 
 namespace binade {
@@ -21,7 +23,8 @@ struct QatCommand {
   OutputFlags output;
   QatFlags qat;
   PtqOptions ptq;  ///< only what was set counts, through the flags
-  int bits = 8, weight_bits = 0, activation_bits = 0;
+  WidthFlags widths;
+  std::string target = "tidl";
   int batch = 32;
   bool resume = false;
 };
@@ -31,13 +34,12 @@ void bind(CommandLine& flags, QatCommand& command) {
   bind_evaluation(flags, command.data);
   bind_calibration(flags, command.data);
   flags.section("Method");
-  flags.add("bits", command.bits, "of weights and activations, 2 to 16");
-  flags.add("weight-bits", command.weight_bits, "of weights", {.when_unset = "as --bits"});
-  flags.add("activation-bits", command.activation_bits, "of activations", {.when_unset = "as --bits"});
+  bind(flags, command.widths);
   flags.add("preset", command.qat.preset, "settings to start from", {.choices = names_of(qat_presets())});
   flags.add("batch", command.batch, "images per step of an evaluation");
   bind(flags, command.qat);
   bind(flags, command.ptq);
+  bind_target(flags, command.target);
   bind(flags, command.output);
   flags.add("resume", command.resume, "continue the run in --out, to the same bits as if it had never stopped");
 }
@@ -75,14 +77,13 @@ int run_qat(const std::vector<std::string>& arguments) {
   bind(flags, command);
   if (!flags.read(arguments)) return kDone;
   check_positive("batch", command.batch);
-  const auto width = [&](int own) { return own == 0 ? command.bits : own; };
-  const Method method =
-      parse_method(fmt::format("qat-w{}a{}", width(command.weight_bits), width(command.activation_bits)));
+  const Method method = method_of("qat", command.widths);
+  const TargetProfile target = open_target(command.target);
   const OutputFolder out(command.output, command.resume);
   if (!out) throw UsageError("--out is missing: wanted is the folder for the quantized network");
   const QatOptions options = qat_options(method, command.qat, flags, command.data.seed);
 
-  Model model = open_network(command.network);
+  const Model model = open_network(command.network);
   AccuracyReport report;
   const Dataset dataset = open_evaluation_data(command.data, model);
   const auto evaluation = read_images("read evaluation images", dataset, command.data, model);
@@ -100,10 +101,12 @@ int run_qat(const std::vector<std::string>& arguments) {
                                         .checkpoint = out.file("training.h5")},
                                        command.resume);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const Graph quantized = apply_target(result.quantized, target);
 
   const Predictions reference = evaluate_graph("float", model.graph, *evaluation, command.batch);
-  const std::vector<Predictions> columns{reference, evaluate_graph("start", start, *evaluation, command.batch),
-                                         evaluate_graph(method.name, result.quantized, *evaluation, command.batch)};
+  const std::vector<Predictions> columns{
+      reference, evaluate_graph("start", apply_target(start, target), *evaluation, command.batch),
+      evaluate_graph(method.name, quantized, *evaluation, command.batch)};
   for (const Predictions& column : columns) {
     report.rows.push_back(accuracy_row(column, column.method == "float" ? nullptr : &reference));
   }
@@ -119,10 +122,7 @@ int run_qat(const std::vector<std::string>& arguments) {
   describe_run(report, flags, command.network, model, *evaluation);
   out.write_report(report);
   write_predictions(out.file("predictions.h5"), columns);
-  out.write("config.cfg", flags.config_text());
-  model.graph = result.quantized;
-  model.notes["quantization"] = method.name;
-  save_checkpoint(model, out.file("network.h5"), flags.config_text());
+  save_quantized(model, quantized, method.name, command.target, flags, out);
   fmt::print("{}", render(report, format_of(command.output.format)));
   return kDone;
 }

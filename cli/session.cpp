@@ -177,14 +177,18 @@ std::string list_hash(LoadedImages& images) {
   return sha256_hex(text);
 }
 
-Predictions evaluate_graph(const std::string& method, const Graph& graph, LoadedImages& images, int batch) {
-  Executor<float> executor(graph);
+Predictions evaluate_network(const std::string& method, const Network& network, LoadedImages& images, int batch) {
   Progress progress("evaluate " + method, images.count(), "images");
   int before = 0;
-  return evaluate([&](View<const float> input) { return executor.forward(input); }, images,
-                  {.method = method, .batch = batch, .progress = [&](int done, int) {
-                     progress.advance(done - std::exchange(before, done));
-                   }});
+  return evaluate(network, images, {.method = method, .batch = batch, .progress = [&](int done, int) {
+                                      progress.advance(done - std::exchange(before, done));
+                                    }});
+}
+
+Predictions evaluate_graph(const std::string& method, const Graph& graph, LoadedImages& images, int batch) {
+  Executor<float> executor(graph);
+  return evaluate_network(
+      method, [&](View<const float> input) { return executor.forward(input); }, images, batch);
 }
 
 OutputFolder::OutputFolder(const OutputFlags& output, bool resume) : path_(output.out) {

@@ -54,7 +54,9 @@ void refuse_shared_images(const std::string& use, const Dataset& others, std::sp
 /// SHA-256 of an ordered list of image contents and labels.
 std::string list_hash(LoadedImages& images);
 
-/// Accuracy of a float or fake-quantized graph, with a progress bar.
+/// Accuracy of whatever turns images into logits, with a progress bar.
+Predictions evaluate_network(const std::string& method, const Network& network, LoadedImages& images, int batch);
+/// The same of a float or fake-quantized graph.
 Predictions evaluate_graph(const std::string& method, const Graph& graph, LoadedImages& images, int batch);
 
 /// Fills config, hashes and machine. @shape calibration: one per calibration set

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <list>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -45,6 +46,12 @@ class TableRun {
     Graph graph;
     double seconds = 0;
   };
+  struct PtqRun {
+    PtqOptions options;
+    std::size_t set = 0;
+    double seconds = 0;
+    PtqResult result;
+  };
   static std::string column_name(const Method& method, std::size_t set) {
     return set == 0 ? method.name : fmt::format("{}.set{}", method.name, set + 1);
   }
@@ -52,6 +59,8 @@ class TableRun {
   AccuracyRow quantized_row(const Method& method);
   /// Quantizes on calibration set `set` and evaluates; seconds of the quantization go to `seconds`.
   Predictions quantize_and_evaluate(const Method& method, std::size_t set, double& seconds);
+  /// Post-training quantization; rows that want the same one share it.
+  const PtqRun& post_training(const std::string& name, const PtqOptions& options, std::size_t set);
   /// Post-training quantization, then training; seconds of both.
   Graph quantize_and_train(const std::string& name, const Method& method, std::size_t set, double& seconds);
   /// The network that a method has on a calibration set, for the target. Rows of the same network share it.
@@ -67,6 +76,7 @@ class TableRun {
   TargetProfile target_;
   /// By what the network depends on: kind, widths, simplicity and calibration set.
   std::map<std::tuple<Method::Kind, int, int, bool, std::size_t>, Quantized> quantized_;
+  std::list<PtqRun> ptq_runs_;
   std::unique_ptr<LoadedImages> evaluation_;
   std::vector<std::unique_ptr<LoadedImages>> calibration_;  ///< one per calibration set
   std::unique_ptr<TrainingLoader> training_;
@@ -100,20 +110,29 @@ void TableRun::open_images() {
   training_ = read_training_images(table_.qat, data, model_, labels, *evaluation_, notes);
 }
 
+const TableRun::PtqRun& TableRun::post_training(const std::string& name, const PtqOptions& options, std::size_t set) {
+  for (const PtqRun& run : ptq_runs_) {
+    if (run.set == set && run.options == options) return run;
+  }
+  PtqRun run{.options = options, .set = set, .seconds = 0, .result = {}};
+  run.result = quantize_with_progress(name, model_.graph, *calibration_[set], options, run.seconds);
+  return ptq_runs_.emplace_back(std::move(run));
+}
+
 Graph TableRun::quantize_and_train(const std::string& name, const Method& method, std::size_t set, double& seconds) {
+  const PtqRun& start =
+      post_training(name + " start", start_options(method, table_.qat, flags_, table_.data.seed), set);
+  const Graph free = with_free_weights(start.result.quantized, start.result.reference);
   const auto begin = std::chrono::steady_clock::now();
-  const PtqOptions start = start_options(method, table_.qat, flags_, table_.data.seed);
-  const PtqResult quantized = quantize_with_progress(name + " start", model_.graph, *calibration_[set], start, seconds);
-  const Graph free = with_free_weights(quantized.quantized, quantized.reference);
   const QatOptions options = qat_options(method, table_.qat, flags_, table_.data.seed);
   QatResult result =
       run_qat_job({.name = name, .model = model_, .start = free, .training = *training_, .options = options}, false);
-  const double start_seconds =
-      std::exchange(seconds, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  const double training_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  seconds = start.seconds + training_seconds;
   result_.report.details[name] = details_of(result);
   const double epochs =
       static_cast<double>(result.checkpoint.trainer.step) / (training_->count() / options.train.batch);
-  result_.report.details[name]["epoch_seconds"] = (seconds - start_seconds) / std::max(1.0, epochs);
+  result_.report.details[name]["epoch_seconds"] = training_seconds / std::max(1.0, epochs);
   for (const std::string& warning : result.warnings) result_.report.notes.push_back(name + ": " + warning);
   return std::move(result.quantized);
 }
@@ -137,10 +156,10 @@ const Graph& TableRun::quantized(const Method& method, std::size_t set, double& 
     result_.report.details[name] = std::move(result.report);
     graph = std::move(result.quantized);
   } else {
-    const PtqOptions options = ptq_options(source, table_.preset, flags_, table_.data.seed);
-    PtqResult result = quantize_with_progress(name, model_.graph, *calibration_[set], options, seconds);
-    result_.report.details[name] = std::move(result.report);
-    graph = std::move(result.quantized);
+    const PtqRun& run = post_training(name, ptq_options(source, table_.preset, flags_, table_.data.seed), set);
+    seconds = run.seconds;
+    result_.report.details[name] = run.result.report;
+    graph = run.result.quantized;
   }
   return quantized_.insert_or_assign(key, Quantized{apply_target(graph, target_), seconds}).first->second.graph;
 }
@@ -151,8 +170,9 @@ Predictions TableRun::quantize_and_evaluate(const Method& method, std::size_t se
   result_.networks.insert_or_assign(name, graph);
   if (method.kind != Method::Kind::integer) return evaluate_graph(name, graph, *evaluation_, table_.batch);
   const Lowered lowered = lower(graph, target_);
-  result_.report.details[name]["program"] = describe_program(lowered);
-  return evaluate_program(name, lowered.program, *evaluation_, table_.batch);
+  Engine engine(lowered.program);
+  result_.report.details[name]["program"] = describe_program(lowered, engine);
+  return evaluate_program(name, lowered.program, engine, *evaluation_, table_.batch);
 }
 
 AccuracyRow TableRun::quantized_row(const Method& method) {

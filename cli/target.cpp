@@ -92,7 +92,14 @@ fs::path find_file(const std::string& name) {
 
 void bind_target(Flags& flags, std::string& target) {
   flags.section("Target");
-  flags.add("target", target, "the device's arithmetic: a name of configs/targets, or a .cfg file");
+  flags.add("target", target, "the device's arithmetic: a name of configs/targets, or a .cfg file",
+            {.when_unset = target.empty() ? "as the network was quantized for, else tidl" : ""});
+}
+
+std::string target_of(const Model& model, const std::string& flag) {
+  if (!flag.empty()) return flag;
+  const auto note = model.notes.find("target");
+  return note == model.notes.end() ? "tidl" : note->second;
 }
 
 TargetProfile open_target(const std::string& name) {
@@ -112,11 +119,6 @@ std::string target_text(const TargetProfile& target) {
   Flags flags;
   bind(flags, words);
   return flags.config_text();
-}
-
-bool is_quantized(const Graph& graph) {
-  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
-                     [](const Node& node) { return std::holds_alternative<FakeQuant>(node.op); });
 }
 
 }  // namespace binade

@@ -104,7 +104,7 @@ int run_verify(const std::vector<std::string>& arguments) {
   NetworkFlags network;
   DataFlags data;
   OutputFlags output;
-  std::string target_name = "tidl", program_file;
+  std::string target_name, program_file;
   int batch = 0;
   CommandLine flags("verify");
   bind(flags, network);
@@ -118,7 +118,7 @@ int run_verify(const std::vector<std::string>& arguments) {
 
   const OutputFolder out(output);
   const Model model = open_network(network);
-  const TargetNetwork checked = for_target(model, open_target(target_name));
+  const TargetNetwork checked = for_target(model, open_target(target_of(model, target_name)));
   const Program program = program_to_check(program_file, checked.lowered);
   const Dataset dataset = open_images(data, model);
   const auto images = read_images("read images", dataset, data, model);
@@ -144,7 +144,7 @@ int run_verify(const std::vector<std::string>& arguments) {
             {"engine_mismatches", result.engine_mismatches},
             {"first", result.first ? Json(result.first->to_string()) : Json(nullptr)},
             {"engine_first", result.engine_first},
-            {"program", describe_program(checked.lowered)},
+            {"program", describe_program(checked.lowered, Engine(checked.lowered.program))},
             {"layers", layers}};
   out.write("verify.json", json.dump(2) + "\n");
   if (out && mismatches == 0) save_program(program, out.file("program.h5"));

@@ -31,6 +31,7 @@ struct PtqOptions {
   double damping = 0.01;
   int batch = 25;  ///< images per step of a pass
   std::uint64_t seed = 0;
+  friend bool operator==(const PtqOptions&, const PtqOptions&) = default;
 };
 
 struct PtqPreset {

@@ -187,6 +187,11 @@ Graph with_specs(const Graph& quantized, const SpecMap& specs, const QuantizerOp
   return insert_quantizers(without_quantizers(quantized), merged, options);
 }
 
+bool is_quantized(const Graph& graph) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [](const Node& node) { return std::holds_alternative<FakeQuant>(node.op); });
+}
+
 Graph without_quantizers(const Graph& quantized) {
   return rewrite(quantized, [&](Rewriter& to, const Node& node) {
     if (std::holds_alternative<FakeQuant>(node.op)) return to.replace(node.out, to(node.in[0]));

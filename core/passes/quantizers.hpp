@@ -44,6 +44,9 @@ SpecMap quantizer_specs(const Graph& quantized);
 /// The same graph on other grids: every quantizer named in `specs` gets its new grid, bias grids follow.
 Graph with_specs(const Graph& quantized, const SpecMap& specs, const QuantizerOptions& options);
 
+/// Whether it holds FakeQuant nodes.
+bool is_quantized(const Graph& graph);
+
 /// The graph without its FakeQuant nodes: the float twin, with the parameters as they are.
 Graph without_quantizers(const Graph& quantized);
 
