@@ -26,6 +26,8 @@ struct QuantSpec {
 
   constexpr std::int64_t min_code() const { return is_signed ? -(std::int64_t{1} << (bits - 1)) : 0; }
   constexpr std::int64_t max_code() const { return (std::int64_t{1} << (is_signed ? bits - 1 : bits)) - 1; }
+  /// The largest |code|.
+  constexpr std::int64_t max_magnitude() const { return is_signed ? -min_code() : max_code(); }
   /// The real distance of two neighbouring codes, 2^-frac.
   double step() const { return std::ldexp(1.0, -frac); }
   double min_real() const { return static_cast<double>(min_code()) * step(); }
@@ -94,6 +96,31 @@ inline std::int32_t quantize(double real, QuantSpec spec, Rounding rounding) {
   const double lo = static_cast<double>(spec.min_code()), hi = static_cast<double>(spec.max_code());
   return static_cast<std::int32_t>(scaled < lo ? lo : (scaled > hi ? hi : scaled));
 }
+
+/// quantize() of many floats on one grid: the scale is found once, and ties upwards need no branch. The same codes.
+class FloatQuantizer {
+ public:
+  FloatQuantizer(QuantSpec spec, Rounding rounding)
+      : scale_(std::ldexp(1.0, spec.frac)),
+        lo_(static_cast<double>(spec.min_code())),
+        hi_(static_cast<double>(spec.max_code())),
+        rounding_(rounding) {
+    require(spec.bits <= 16, "FloatQuantizer: codes have up to 16 bits");
+  }
+  /// @math x is no NaN. x * 2^frac is exact in double. A code is an integer, so saturating first changes nothing; and
+  ///   with 24 bits of x, scaled + 1/2 + 2^17 can only round where scaled is no neighbour of a tie.
+  std::int32_t operator()(float x) const {
+    const double scaled = static_cast<double>(x) * scale_;
+    const double low = scaled < lo_ ? lo_ : scaled, clamped = low > hi_ ? hi_ : low;
+    if (rounding_ != Rounding::half_up) return static_cast<std::int32_t>(round_real(clamped, rounding_));
+    return static_cast<std::int32_t>(clamped + (kOffset + 0.5)) - static_cast<std::int32_t>(kOffset);
+  }
+
+ private:
+  static constexpr double kOffset = 1 << 17;  ///< makes every sum positive, so that cutting is floor
+  double scale_, lo_, hi_;
+  Rounding rounding_;
+};
 
 /// The real of a code.
 inline double dequantize(std::int64_t code, QuantSpec spec) {

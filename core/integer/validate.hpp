@@ -17,11 +17,6 @@ inline constexpr std::int64_t kMaxExtent = std::int64_t{1} << 24;  ///< of a reg
 inline constexpr std::int64_t kMaxWindow = std::int64_t{1} << 20;  ///< kernel, stride, pad, dilation
 inline constexpr std::int64_t kRoom = std::int64_t{1} << 62;       ///< all intermediate values stay below
 
-/// The largest |code| of a spec.
-inline std::int64_t largest_code(QuantSpec spec) {
-  return std::max(spec.max_code(), -spec.min_code());
-}
-
 /// Checks in the name of one place: "instruction 3 'conv1' (conv)", "the program". All throw DataError.
 class Check {
  public:

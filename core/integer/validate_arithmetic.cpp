@@ -92,14 +92,14 @@ void check(const AddInstr& add, const Check& check) {
   check.range("shift_b", add.shift_b, 0, 31);
   check.that(add.shift_a == 0 || add.shift_b == 0, "shift_a is {} and shift_b {}, want one of them to be 0",
              add.shift_a, add.shift_b);
-  const std::int64_t worst = (largest_code(add.a.spec) << add.shift_a) + (largest_code(add.b.spec) << add.shift_b);
+  const std::int64_t worst = (add.a.spec.max_magnitude() << add.shift_a) + (add.b.spec.max_magnitude() << add.shift_b);
   check.requant(add.requant, add.out.spec, add.out.shape.c, worst);
 }
 
 void check(const MulInstr& mul, const Check& check) {
   check_broadcast("a", mul.a.shape, mul.out.shape, check);
   check_broadcast("b", mul.b.shape, mul.out.shape, check);
-  check.requant(mul.requant, mul.out.spec, mul.out.shape.c, largest_code(mul.a.spec) * largest_code(mul.b.spec));
+  check.requant(mul.requant, mul.out.spec, mul.out.shape.c, mul.a.spec.max_magnitude() * mul.b.spec.max_magnitude());
 }
 
 void check(const RescaleInstr& rescale, const Check& check) {
@@ -107,7 +107,7 @@ void check(const RescaleInstr& rescale, const Check& check) {
   check.that(in.h == out.h && in.w == out.w, "in has shape {}, out {}, want the same height and width", to_string(in),
              to_string(out));
   check.range("first_channel", rescale.first_channel, 0, std::int64_t{out.c} - in.c);
-  check.requant(rescale.requant, rescale.out.spec, in.c, largest_code(rescale.in.spec));
+  check.requant(rescale.requant, rescale.out.spec, in.c, rescale.in.spec.max_magnitude());
 }
 
 void check(const TableInstr& table, const Check& check) {

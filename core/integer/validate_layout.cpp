@@ -89,7 +89,7 @@ void check(const AvgPoolInstr& pool, const Check& check) {
                 padded ? pool.pad_right : 0, check);
   const std::int64_t positions = std::int64_t{std::min(pool.kernel_h, in.h)} * std::min(pool.kernel_w, in.w);
   const std::int64_t divisor = padded ? std::int64_t{pool.kernel_h} * pool.kernel_w : positions;
-  check.requant(pool.requant, pool.out.spec, out.c, positions * largest_code(pool.in.spec), divisor);
+  check.requant(pool.requant, pool.out.spec, out.c, positions * pool.in.spec.max_magnitude(), divisor);
 }
 
 void check(const ResizeInstr& resize, const Check& check) {
@@ -98,7 +98,7 @@ void check(const ResizeInstr& resize, const Check& check) {
   check.range("weight_bits", resize.weight_bits, 0, 11);
   check_taps("the rows", resize.rows, out.h, in.h, resize.weight_bits, check);
   check_taps("the columns", resize.columns, out.w, in.w, resize.weight_bits, check);
-  check.requant(resize.requant, resize.out.spec, out.c, largest_code(resize.in.spec) << (2 * resize.weight_bits));
+  check.requant(resize.requant, resize.out.spec, out.c, resize.in.spec.max_magnitude() << (2 * resize.weight_bits));
 }
 
 }  // namespace binade::validation

@@ -74,7 +74,7 @@ double largest_accumulator(const Graph& quantized, const Node& node) {
   const QuantSpec input = *spec_of(quantized, node.in[kInput]), weights = *spec_of(quantized, node.in[kWeights]);
   const Rounding rounding = std::get<FakeQuant>(grid_of(quantized, node.in[kWeights])->op).rounding;
   const Tensor<float>& w = quantized.tensor(grid_of(quantized, node.in[kWeights])->in[0]);
-  const double largest = static_cast<double>(std::max(-input.min_code(), input.max_code()));
+  const double largest = static_cast<double>(input.max_magnitude());
   const std::int64_t oc = w.shape().n, per_channel = w.shape().count() / oc;
   double bound = 0;
   for (std::int64_t o = 0; o < oc; ++o) {

@@ -48,13 +48,6 @@ struct Recorder {
   }
 };
 
-std::span<std::byte> aligned(std::vector<std::byte>& bytes, std::size_t wanted) {
-  bytes.resize(wanted + kRegionAlignment);
-  const auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
-  const std::size_t skip = (kRegionAlignment - address % kRegionAlignment) % kRegionAlignment;
-  return {bytes.data() + skip, wanted};
-}
-
 }  // namespace
 
 std::string Mismatch::to_string() const {
@@ -86,12 +79,11 @@ struct IntegerVerifier::Impl {
     verification.tensors = static_cast<std::int64_t>(program.tensors.size());
   }
 
-  void interpret(View<const float> image, Trace& trace) {
+  void interpret(std::span<const std::byte> in, Trace& trace) const {
     trace.tensors.assign(program.tensors.size(), {});
-    std::vector<std::byte> memory, in(static_cast<std::size_t>(bytes_of(program.input)));
-    const std::span<std::byte> arena = aligned(memory, program.arena_bytes);
     trace.output.resize(static_cast<std::size_t>(bytes_of(program.output)));
-    quantize_input(program, image, in);
+    const Block<std::byte> memory(program.arena_bytes);
+    const std::span<std::byte> arena(memory.data(), memory.size());
     Recorder recorder{program, completed, arena, trace};
     run(program, in, trace.output, arena,
         {.statistics = &trace.statistics, .after = &Recorder::after, .context = &recorder});
@@ -125,17 +117,16 @@ struct IntegerVerifier::Impl {
   }
 
   /// Runs the image once more, for the accumulator behind a mismatch.
-  void explain(Mismatch& mismatch, View<const float> image) {
+  void explain(Mismatch& mismatch, std::span<const std::byte> in) const {
     if (mismatch.instruction < 0) return;
     struct Watch {
       const Program& program;
       std::span<const std::byte> arena;
       Mismatch& mismatch;
     };
-    std::vector<std::byte> memory, in(static_cast<std::size_t>(bytes_of(program.input)));
     std::vector<std::byte> out(static_cast<std::size_t>(bytes_of(program.output)));
-    const std::span<std::byte> arena = aligned(memory, program.arena_bytes);
-    quantize_input(program, image, in);
+    const Block<std::byte> memory(program.arena_bytes);
+    const std::span<std::byte> arena(memory.data(), memory.size());
     Watch watch{program, arena, mismatch};
     const auto after = [](void* context, std::int32_t instruction) {
       const Watch& w = *static_cast<Watch*>(context);
@@ -150,14 +141,10 @@ struct IntegerVerifier::Impl {
   }
 
   /// The engine's codes against the reference's: every tensor unfused, then the result as users run it.
-  void compare_engine(View<const float> images, const std::vector<Trace>& traces) {
-    const auto in_bytes = static_cast<std::size_t>(bytes_of(program.input));
+  void compare_engine(std::span<const std::byte> in, const std::vector<Trace>& traces) {
     const auto out_bytes = static_cast<std::size_t>(bytes_of(program.output));
-    const int n = images.shape.n;
-    std::vector<std::byte> in(in_bytes * static_cast<std::size_t>(n)), out(out_bytes * static_cast<std::size_t>(n));
-    for (int i = 0; i < n; ++i) {
-      quantize_input(program, images.images(i, 1), std::span(in).subspan(in_bytes * static_cast<std::size_t>(i)));
-    }
+    const auto n = static_cast<int>(traces.size());
+    std::vector<std::byte> out(out_bytes * traces.size());
     std::mutex mutex;
     const auto check = [&](int image, const std::string& what, QuantSpec spec, std::span<const std::byte> found,
                            std::span<const std::byte> wanted) {
@@ -201,10 +188,15 @@ IntegerVerifier::~IntegerVerifier() = default;
 
 void IntegerVerifier::check(View<const float> images) {
   Impl& impl = *impl_;
-  const auto image = [&](std::int64_t n) { return images.images(static_cast<int>(n), 1); };
+  const auto in_bytes = static_cast<std::size_t>(bytes_of(impl.program.input));
   std::vector<Trace> traces(static_cast<std::size_t>(images.shape.n));
+  std::vector<std::byte> in(in_bytes * traces.size());
+  quantize_input(impl.program, images, in);
+  const auto codes = [&](std::size_t n) { return std::span<const std::byte>(in).subspan(in_bytes * n, in_bytes); };
   parallel_for(images.shape.n, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) impl.interpret(image(n), traces[static_cast<std::size_t>(n)]);
+    for (auto n = static_cast<std::size_t>(begin); n < static_cast<std::size_t>(end); ++n) {
+      impl.interpret(codes(n), traces[n]);
+    }
   });
   impl.executor.forward(images, [&](ValueId id, View<const double> value, int first_image) {
     const auto found = impl.by_value.find(id);
@@ -213,7 +205,7 @@ void IntegerVerifier::check(View<const float> images) {
       impl.compare(found->second, value.images(n, 1), traces[static_cast<std::size_t>(first_image + n)]);
     }
   });
-  impl.compare_engine(images, traces);
+  impl.compare_engine(in, traces);
   Verification& result = impl.verification;
   for (std::size_t n = 0; n < traces.size(); ++n) {
     Trace& trace = traces[n];
@@ -221,7 +213,7 @@ void IntegerVerifier::check(View<const float> images) {
     result.mismatches += trace.mismatches;
     result.statistics.merge(trace.statistics);
     if (trace.first && !result.first) {
-      impl.explain(*trace.first, image(static_cast<std::int64_t>(n)));
+      impl.explain(*trace.first, codes(n));
       trace.first->image = result.images + static_cast<std::int64_t>(n);
       result.first = trace.first;
     }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/base/random.hpp"
 #include "core/base/ti_bias.hpp"
 
 namespace binade {
@@ -291,6 +292,29 @@ TEST(FixedPoint, bias_products_truncate_towards_zero_and_saturate) {
         }
         ASSERT_EQ(static_cast<double>(up.accumulator), wanted) << "code " << code << ", joint frac " << joint_frac;
       }
+    }
+  }
+}
+
+TEST(FloatQuantizer, HasTheCodesOfQuantize) {
+  Random random(12);
+  for (const QuantSpec spec : {QuantSpec{5, 8, true}, QuantSpec{0, 8, false}, QuantSpec{-3, 16, true},
+                               QuantSpec{20, 16, false}, QuantSpec{90, 4, true}, QuantSpec{-90, 2, false}}) {
+    for (const Rounding rounding : {Rounding::half_up, Rounding::half_away, Rounding::half_even}) {
+      const FloatQuantizer code_of(spec, rounding);
+      const auto check = [&](float x) {
+        ASSERT_EQ(code_of(x), quantize(static_cast<double>(x), spec, rounding)) << x << " frac " << int{spec.frac};
+      };
+      const auto step = static_cast<float>(spec.step());
+      for (std::int64_t half = 2 * spec.min_code() - 5; half <= 2 * spec.max_code() + 5;
+           half += spec.bits > 8 ? 37 : 1) {
+        const float tie = static_cast<float>(half) * 0.5F * step;  // codes and ties, and their neighbours
+        for (const float x : {tie, std::nextafter(tie, INFINITY), std::nextafter(tie, -INFINITY)}) check(x);
+      }
+      for (int i = 0; i < 2000; ++i) {
+        check(std::ldexp(static_cast<float>(random.uniform(-1, 1)), static_cast<int>(random.uniform(-140, 120))));
+      }
+      for (const float x : {0.0F, -0.0F, 1e-45F, -1e-45F, 3e38F, -3e38F, INFINITY, -INFINITY}) check(x);
     }
   }
 }

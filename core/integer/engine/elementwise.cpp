@@ -95,7 +95,7 @@ std::unique_ptr<Step> make_rescale(const StepContext& context, const RescaleInst
   if (!in.is_bytes() || !out.is_bytes()) return nullptr;
   Region as_in = rescale.out;  // slopes are counted by the input's channels
   as_in.shape.c = in.shape.c;
-  auto finishing = finishing_of(context.program, rescale.requant, as_in, largest_code(in.spec), false);
+  auto finishing = finishing_of(context.program, rescale.requant, as_in, in.spec.max_magnitude(), false);
   if (!finishing) return nullptr;
   return std::make_unique<RescaleStep>(context, rescale, in, out, *std::move(finishing));
 }

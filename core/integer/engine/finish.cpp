@@ -5,8 +5,6 @@
 #include <limits>
 
 namespace binade::integer {
-namespace {
-
 Round round_of(Rounding rounding) {
   switch (rounding) {
     case Rounding::half_up: return Round::half_up;
@@ -16,17 +14,15 @@ Round round_of(Rounding rounding) {
   return Round::half_up;
 }
 
-std::vector<std::int32_t> slopes_of(const Program& program, const Requant& requant, int channels) {
+std::vector<std::int32_t> slopes_of(const Program& program, const Requant& requant, int channels, int padding) {
   if (requant.slope_count == 0) return {};
-  std::vector<std::int32_t> slopes(static_cast<std::size_t>(round_up(channels, kMaxColumns) + kMaxColumns));
+  std::vector<std::int32_t> slopes(static_cast<std::size_t>(channels + padding));
   for (int c = 0; c < channels; ++c) {
     const std::size_t at = requant.slopes + 4 * static_cast<std::size_t>(requant.slope_count == 1 ? 0 : c);
     std::memcpy(&slopes[static_cast<std::size_t>(c)], program.constants.data() + at, 4);
   }
   return slopes;
 }
-
-}  // namespace
 
 std::optional<Finishing> finishing_of(const Program& program, const Requant& requant, const Region& out,
                                       std::int64_t acc_bound, bool may_fold) {
@@ -41,7 +37,7 @@ std::optional<Finishing> finishing_of(const Program& program, const Requant& req
                  .round = round_of(requant.rounding),
                  .kind = FinishKind::wide,
                  .slope_frac = requant.slope_frac};
-  made.slopes = slopes_of(program, requant, out.shape.c);
+  made.slopes = slopes_of(program, requant, out.shape.c, 2 * kMaxColumns);
   if (!made.slopes.empty()) made.finish.slopes = made.slopes.data();
   if (!made.slopes.empty() || requant.shift < 0 || requant.shift > 30) return made;
   const std::int64_t half = requant.shift == 0 ? 0 : std::int64_t{1} << (requant.shift - 1);
@@ -56,13 +52,9 @@ std::optional<Finishing> finishing_of(const Program& program, const Requant& req
   return made;
 }
 
-std::int64_t largest_code(QuantSpec spec) {
-  return spec.is_signed ? -spec.min_code() : spec.max_code();
-}
-
 std::optional<Finishing> finishing_of_add(const Program& program, const AddInstr& add) {
   if (add.requant.slope_count != 0) return std::nullopt;
-  const std::int64_t bound = (largest_code(add.a.spec) << add.shift_a) + (largest_code(add.b.spec) << add.shift_b);
+  const std::int64_t bound = (add.a.spec.max_magnitude() << add.shift_a) + (add.b.spec.max_magnitude() << add.shift_b);
   return finishing_of(program, add.requant, add.out, bound, false);
 }
 

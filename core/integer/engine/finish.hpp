@@ -23,7 +23,10 @@ std::optional<Finishing> finishing_of(const Program& program, const Requant& req
 /// Of an addition of bytes; null where it has slopes or does not fit in 32 bits.
 std::optional<Finishing> finishing_of_add(const Program& program, const AddInstr& add);
 
-/// The largest |code| of a spec.
-std::int64_t largest_code(QuantSpec spec);
+/// The kernels' word for a rounding.
+Round round_of(Rounding rounding);
+
+/// One per channel and `padding` zeros, from the program's constants; empty where there are none.
+std::vector<std::int32_t> slopes_of(const Program& program, const Requant& requant, int channels, int padding);
 
 }  // namespace binade::integer

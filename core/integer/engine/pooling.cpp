@@ -72,7 +72,7 @@ class Quotients {
   Quotients(const Requant& how, std::int64_t divisor, const EngineTensor& in, std::int64_t count) {
     if (how.rounding != Rounding::half_up || how.shift < 0 || how.shift > 16) return;
     divisor_ = divisor << how.shift;
-    const std::int64_t most = count * largest_code(in.spec);
+    const std::int64_t most = count * in.spec.max_magnitude();
     lift_ = in.spec.is_signed ? most / divisor_ + 1 : 0;
     const std::int64_t dividend = 2 * most + divisor_ + 2 * divisor_ * lift_;
     fit_ = divisor_ < (std::int64_t{1} << 20) && dividend < (std::int64_t{1} << kBits) / (2 * divisor_) &&

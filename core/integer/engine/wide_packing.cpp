@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "core/integer/engine/finish.hpp"
+
 namespace binade::integer {
 namespace {
 
@@ -32,15 +34,6 @@ std::int32_t chunk_from(const WideChannel* channels, int count, std::size_t firs
   return static_cast<std::int32_t>(most);
 }
 
-Round round_of(Rounding rounding) {
-  switch (rounding) {
-    case Rounding::half_up: return Round::half_up;
-    case Rounding::half_away: return Round::half_away;
-    case Rounding::half_even: return Round::half_even;
-  }
-  return Round::half_up;
-}
-
 }  // namespace
 
 WideFinish WideFinishing::from_channel(int first) const {
@@ -65,11 +58,7 @@ WideFinishing wide_finishing(const Program& program, const Requant& requant, con
                  .words = !out.is_bytes(),
                  .round = round_of(requant.rounding),
                  .slope_frac = requant.slope_frac};
-  for (int c = 0; requant.slope_count != 0 && c < channels; ++c) {
-    const std::size_t at = requant.slopes + 4 * static_cast<std::size_t>(requant.slope_count == 1 ? 0 : c);
-    made.slopes.emplace_back();
-    std::memcpy(&made.slopes.back(), program.constants.data() + at, 4);
-  }
+  made.slopes = slopes_of(program, requant, channels, 0);
   const bool floors = requant.shift == 0 || requant.rounding == Rounding::half_up;
   if (may_fold && floors && made.slopes.empty() && requant.shift >= 0 && requant.shift <= kMostFoldedShift) {
     made.finish.folded = true;

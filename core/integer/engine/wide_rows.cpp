@@ -11,10 +11,6 @@ namespace {
 
 constexpr std::int64_t kUnitCodes = 8 << 10;  ///< worth handing to another thread
 
-std::int64_t largest_code_of(QuantSpec spec) {
-  return spec.is_signed ? -spec.min_code() : spec.max_code();
-}
-
 CodeRow row_at(const Frame& frame, const EngineTensor& tensor, std::int64_t pixel) {
   return {frame.data(tensor) + pixel * tensor.pitch, !tensor.is_bytes(), tensor.stored_zero()};
 }
@@ -78,7 +74,7 @@ class WideRescaleStep : public Step {
         out_(out),
         first_channel_(rescale.first_channel),
         finishing_(wide_finishing(context.program, rescale.requant, out, in.shape.c, false)),
-        narrow_(finishing_.is_narrow(largest_code_of(in.spec))) {}
+        narrow_(finishing_.is_narrow(in.spec.max_magnitude())) {}
 
   void run(const Frame& frame) const override {
     parallel_for(in_.shape.pixels(), pixel_grain(in_), [&](std::int64_t begin, std::int64_t end) {
@@ -110,7 +106,7 @@ class WideResizeStep : public Step {
         out_(out),
         one_(1 << resize.weight_bits),
         finishing_(wide_finishing(context.program, resize.requant, out, out.shape.c, false)),
-        narrow_(finishing_.is_narrow(largest_code_of(in.spec) << (2 * resize.weight_bits))),
+        narrow_(finishing_.is_narrow(in.spec.max_magnitude() << (2 * resize.weight_bits))),
         rows_(taps_of(context.program, resize.rows, out.shape.h)),
         columns_(taps_of(context.program, resize.columns, out.shape.w)) {}
 
@@ -192,7 +188,7 @@ class WideTableStep : public Step {
 std::unique_ptr<Step> make_wide_pair(const StepContext& context, const AddInstr& add, const EngineTensor& a,
                                      const EngineTensor& b, const EngineTensor& out) {
   if (a.shape.c != out.shape.c || b.shape.c != out.shape.c) return nullptr;
-  const std::int64_t bound = (largest_code_of(a.spec) << add.shift_a) + (largest_code_of(b.spec) << add.shift_b);
+  const std::int64_t bound = (a.spec.max_magnitude() << add.shift_a) + (b.spec.max_magnitude() << add.shift_b);
   const WidePair how{.shift_a = add.shift_a, .shift_b = add.shift_b, .product = false};
   return std::make_unique<WidePairStep>(context, a, b, out, add.requant, how, bound);
 }
@@ -200,7 +196,7 @@ std::unique_ptr<Step> make_wide_pair(const StepContext& context, const AddInstr&
 std::unique_ptr<Step> make_wide_pair(const StepContext& context, const MulInstr& mul, const EngineTensor& a,
                                      const EngineTensor& b, const EngineTensor& out) {
   if (a.shape.c != out.shape.c || b.shape.c != out.shape.c) return nullptr;
-  const std::int64_t bound = largest_code_of(a.spec) * largest_code_of(b.spec);
+  const std::int64_t bound = a.spec.max_magnitude() * b.spec.max_magnitude();
   return std::make_unique<WidePairStep>(context, a, b, out, mul.requant, WidePair{.product = true}, bound);
 }
 

@@ -2,11 +2,13 @@
 #include "core/integer/lower/lower.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
 #include "core/integer/lower/lowering.hpp"
 
 namespace binade {
@@ -118,10 +120,13 @@ void quantize_input(const Program& program, View<const float> images, std::span<
   const Region& input = program.input;
   require(images.shape.with_batch(1) == input.shape, "quantize_input: images have another shape than the input");
   require(std::ssize(codes) >= bytes_of(input) * images.shape.n, "quantize_input: not enough room for the codes");
-  for (std::int64_t i = 0; i < images.count(); ++i) {
-    store_code(codes.data(), i, input.spec,
-               quantize(static_cast<double>(images.data[i]), input.spec, program.input_rounding));
-  }
+  const FloatQuantizer code_of(input.spec, program.input_rounding);
+  parallel_for(images.count(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+    bool has_nan = false;
+    for (std::int64_t i = begin; i < end; ++i) has_nan |= std::isnan(images.data[i]);
+    require(!has_nan, "quantize_input: NaN has no code");
+    for (std::int64_t i = begin; i < end; ++i) store_code(codes.data(), i, input.spec, code_of(images.data[i]));
+  });
 }
 
 void dequantize_output(const Program& program, std::span<const std::byte> codes, View<float> out) {
