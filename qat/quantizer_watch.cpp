@@ -58,7 +58,8 @@ std::pair<double, double> ends(const Op& op, double learned) {
           learned * (static_cast<double>(codes.max_code()) + 0.5)};
 }
 
-double part_outside(View<const float> x, std::pair<double, double> range) {
+/// How many elements lie outside.
+std::int64_t count_outside(View<const float> x, std::pair<double, double> range) {
   constexpr std::int64_t kGrain = 1 << 15;
   const auto lo = static_cast<float>(range.first), hi = static_cast<float>(range.second);
   std::vector<std::int64_t> parts(static_cast<std::size_t>((x.count() + kGrain - 1) / kGrain));
@@ -69,7 +70,7 @@ double part_outside(View<const float> x, std::pair<double, double> range) {
   });
   std::int64_t total = 0;
   for (const std::int64_t part : parts) total += part;
-  return static_cast<double>(total) / static_cast<double>(std::max<std::int64_t>(1, x.count()));
+  return total;
 }
 
 }  // namespace
@@ -143,7 +144,11 @@ void QuantizerWatch::see(ValueId id, View<const float> view, std::int64_t step) 
       const std::uint64_t seed = mix_bits(options_.seed + static_cast<std::uint64_t>(step) * watched_.size() + i);
       watched.range.add(view, seed);
     }
-    if (is_sampled(step)) watched.clip_rate = part_outside(view, watched.ends);
+    if (!is_sampled(step)) continue;
+    const std::int64_t clipped = count_outside(view, watched.ends);
+    const std::lock_guard lock(mutex_);
+    watched.clipped += clipped;
+    watched.seen += view.count();
   }
 }
 
@@ -238,8 +243,12 @@ void QuantizerWatch::sample(const Executor<float>& executor, Watched& watched, s
   const double learned = learned_of(executor, watched.site);
   const bool is_weights = watched.site.role == QuantizerRole::weights;
   if (is_weights && executor.graph().is_parameter(watched.site.value)) {
-    watched.clip_rate = part_outside(executor.parameter(watched.site.value), watched.ends);
+    const View<const float> weights = executor.parameter(watched.site.value);
+    watched.clipped = count_outside(weights, watched.ends);
+    watched.seen = weights.count();
   }
+  if (watched.seen > 0) watched.clip_rate = static_cast<double>(watched.clipped) / static_cast<double>(watched.seen);
+  watched.clipped = watched.seen = 0;
   TelemetryRow row{.step = step,
                    .tensor = watched.name,
                    .role = is_weights ? "weights" : "activation",

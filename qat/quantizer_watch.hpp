@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -53,6 +54,7 @@ class QuantizerWatch final : public StepObserver {
 
   void start_epoch(Executor<float>& executor, int epoch) override;
   Tap<float> tap(std::int64_t step) override;
+  bool wants_batches() const override { return options_.running_ranges && !ranges_frozen_; }
   void after_update(Executor<float>& executor, std::int64_t step) override;
   ObserverState state() const override;
   void restore(const ObserverState& state) override;
@@ -69,8 +71,9 @@ class QuantizerWatch final : public StepObserver {
     double average_exponent = 0;           ///< over some 50 steps
     std::vector<std::int64_t> flip_steps;  ///< of the last 100 steps
     int flips = 0;
-    std::pair<double, double> ends;  ///< of the range, half a code beyond the end codes
-    double clip_rate = 0;            ///< at the last sample
+    std::pair<double, double> ends;      ///< of the range, half a code beyond the end codes
+    double clip_rate = 0;                ///< at the last sample
+    std::int64_t clipped = 0, seen = 0;  ///< elements, by the tap of a sampled step
     RunningRange range;
     std::optional<WeightCodes> codes;
     int warned = 0;  ///< bits: clip, oscillation
@@ -91,6 +94,7 @@ class QuantizerWatch final : public StepObserver {
   std::vector<std::vector<std::size_t>> by_value_;  ///< quantizers of activations by what they quantize
   std::vector<BiasSite> biases_;
   std::vector<std::optional<QuantSpec>> specs_;  ///< by node, now
+  std::mutex mutex_;                             ///< taps come from several threads
   bool begun_ = false, restored_ = false, ranges_frozen_ = false;
   std::vector<TelemetryRow> rows_;
   std::vector<std::string> warnings_;

@@ -84,10 +84,10 @@ double Trainer::step(const LabelledBatch& batch, const Rates& rates) {
   if (loss_.labels) inputs.push_back(batch.labels);
   if (teacher_) inputs.push_back(teacher_->forward(batch.images));
   executor_.set_step(static_cast<std::uint64_t>(step_));
-  const double loss = executor_.forward(inputs, observer_ != nullptr ? observer_->tap(step_) : Tap<float>{}).data[0];
+  const Tap<float> tap = observer_ != nullptr ? observer_->tap(step_) : Tap<float>{};
+  const bool together = observer_ != nullptr && observer_->wants_batches();
+  const double loss = executor_.step(inputs, tap, together ? Together::batch : Together::images);
   if (!std::isfinite(loss)) fail_not_finite(fmt::format("the loss is {}", loss), rates);
-  const float one = 1;
-  executor_.backward({&one, {1, 1, 1, 1}});
   // A gradient that is not finite would poison every parameter: the norm tells, and costs little beside the update.
   gradient_norm_ = std::sqrt(squared_norm());
   if (!std::isfinite(gradient_norm_)) fail_not_finite("a gradient is not a finite number", rates);

@@ -54,6 +54,8 @@ class StepObserver {
   virtual void start_epoch(Executor<float>& executor, int epoch) = 0;
   /// What sees the values of the forward pass of step 0, 1, ...; none if it need not.
   virtual Tap<float> tap(std::int64_t step) = 0;
+  /// Whether the tap must see whole batches, not images one by one and on several threads at once.
+  virtual bool wants_batches() const = 0;
   virtual void after_update(Executor<float>& executor, std::int64_t step) = 0;
   virtual ObserverState state() const = 0;
   /// @throws DataError if the state belongs to another network

@@ -1,29 +1,29 @@
 // Runs a graph: for inference image by image through planned, reused memory; for training the whole batch, kept.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 
 #include "core/graph/graph.hpp"
+#include "core/graph/training_pass.hpp"
 
 namespace binade {
 
-/// Sees the values as they are made. `first_image` is the position in the batch of the view's first image.
-/// During inference it is called from several threads at once, each with other images; a tap keeps what it learns in
-/// slots of its own per image, or in quantities whose merge does not depend on order.
-template <class T>
-using Tap = std::function<void(ValueId, View<const T>, int first_image)>;
-
 struct ExecutorOptions {
   Mode mode = Mode::inference;
-  /// Inference runs the batch in pieces of that many images, each through the whole network on one thread. Results
-  /// do not depend on it beyond float rounding inside an image's own arithmetic, which is per image.
+  /// Inference, and training steps that go image by image, run the batch in pieces of that many images, each through
+  /// the whole network on one thread. Results of inference do not depend on it.
   int piece = 1;
   std::uint64_t seed = 0;  ///< of the ops with randomness, in training
-  /// Training: batch norm and the clamp behind it in one sweep each way. The same bits; a tap turns it off.
+  /// Training: batch norm with the clamp behind it, and clamps with the quantizer behind them, in one sweep each way.
+  /// The same bits; a tap turns it off.
   bool fuse = true;
+  /// Steps go image by image where no image depends on another.
+  bool depth_first = true;
 };
+
+/// Whether the images of a training step may go one by one, or a tap wants to see the whole batch.
+enum class Together : std::uint8_t { images, batch };
 
 /// Owns a copy of the graph. Memory is planned and allocated at the first call for a batch size and reused.
 template <class T>
@@ -40,7 +40,10 @@ class Executor {
 
   /// Training: gradients of sum(output * dout) with respect to every wanted parameter and input, computed afresh.
   void backward(View<const T> dout);
-  /// After backward. Null for a value that does not reach the output.
+  /// Training, with a loss as output: forward and backward of it in one call, image by image where that is possible, in
+  /// a fraction of the memory. Returns the loss. Gradients are sums in another order than those of `backward`.
+  T step(std::span<const View<const float>> inputs, const Tap<T>& tap = {}, Together together = Together::images);
+  /// After backward or step.
   View<const T> gradient(ValueId id) const;
   /// Training: how many forward calls there were; with the seed it decides what Dropout drops. A continued run sets it.
   void set_step(std::uint64_t step);

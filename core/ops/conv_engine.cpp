@@ -12,6 +12,7 @@
 #include "core/ops/conv_gemm.hpp"
 #include "core/ops/depthwise_conv.hpp"
 #include "core/ops/float_conv.hpp"
+#include "core/ops/matrix_product.hpp"
 #include "core/ops/onednn_conv.hpp"
 
 namespace binade {
@@ -63,6 +64,9 @@ struct ConvEngine<T>::Impl {
   const T* forward_weights = nullptr;
   const T* backward_weights = nullptr;
   std::uint64_t forward_version = 0, backward_version = 0;
+
+  /// Whether the gradient of the weights is best left to a plain matrix product: not with very few input channels.
+  bool multiplies() const { return geometry.is_pointwise() && (geometry.ic >= 32 || geometry.oc <= geometry.ic); }
 
   /// Drops what was prepared for another geometry.
   void adopt(const ConvGeometry& g) {
@@ -161,7 +165,10 @@ void ConvEngine<T>::backward_weights(const ConvGeometry& g, int images, const T*
   Impl& s = *impl_;
   const Parts parts = parts_of(images);
   if constexpr (std::is_same_v<T, float>) {
-    if (s.onednn) {
+    if (s.multiplies() && parts.count == 1) {
+      return cross_product(images * (g.out_count() / g.oc), g.oc, g.ic, dy, x, dw, true);
+    }
+    if (s.onednn && !s.multiplies()) {
       s.onednn->prepare_backward_weights(std::min(parts.grain, images));
       s.onednn->prepare_backward_weights(images - (parts.count - 1) * parts.grain);
     }
@@ -170,6 +177,10 @@ void ConvEngine<T>::backward_weights(const ConvGeometry& g, int images, const T*
   parallel_for(images, parts.grain, [&](std::int64_t begin, std::int64_t end) {
     T* sum = sums[static_cast<std::size_t>(begin / parts.grain)];
     if constexpr (std::is_same_v<T, float>) {
+      if (s.multiplies()) {
+        return cross_product((end - begin) * (g.out_count() / g.oc), g.oc, g.ic, dy + begin * g.out_count(),
+                             x + begin * g.in_count(), sum, false);
+      }
       if (s.onednn) {
         s.onednn->backward_weights(static_cast<int>(end - begin), x + begin * g.in_count(), dy + begin * g.out_count(),
                                    sum);

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numbers>
 #include <type_traits>
 
+#include "core/ops/clamped_quantizer.hpp"
 #include "core/ops/detail.hpp"
 #include "core/ops/simd/elementwise.hpp"
 
@@ -16,6 +16,8 @@ void expect_grid(std::string_view op, int bits) {
   if (bits >= 2 && bits <= 32) return;
   throw DataError(std::string(op) + ": " + std::to_string(bits) + " bits, wanted 2 to 32");
 }
+
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 /// From that many elements on, operand and result together leave the caches before anyone reads them again.
 constexpr std::int64_t kStreamFrom = std::int64_t{1} << 22;
@@ -54,10 +56,15 @@ void FakeQuant::forward(const Forward<T>& f) const {
 
 template <class T>
 void FakeQuant::backward(const Backward<T>& b) const {
-  if (!clipped) return detail::map_gradient(b, [](T, T dy) { return dy; });
-  // The limits in units of x. They have bits + 1 significant bits: more than 23 do not fit a float, hence double.
-  const double lo = std::ldexp(static_cast<double>(spec.min_code()) - 0.5, -spec.frac);
-  const double hi = std::ldexp(static_cast<double>(spec.max_code()) + 0.5, -spec.frac);
+  if (spec.bits <= ClampedQuantizer<T>::kMostBits) {
+    ClampedQuantizer<T>(nullptr, *this, 0)
+        .backward({.x = b.in[0].data, .y = b.out.data, .dy = b.dout.data, .n = b.dout.count()}, b.din[0].data,
+                  !b.is_fresh(0));
+    return;
+  }
+  // The limits in units of x have bits + 1 significant bits, more than fit a float: hence double.
+  const double lo = clipped ? std::ldexp(static_cast<double>(spec.min_code()) - 0.5, -spec.frac) : -kNoLimit;
+  const double hi = clipped ? std::ldexp(static_cast<double>(spec.max_code()) + 0.5, -spec.frac) : kNoLimit;
   detail::map_gradient(
       b, [=](T x, T dy) { return lo < static_cast<double>(x) && static_cast<double>(x) < hi ? dy : T(0); });
 }
@@ -184,16 +191,10 @@ void Tqt::forward(const Forward<T>& f) const {
 
 template <class T>
 void Tqt::backward(const Backward<T>& b) const {
-  const QuantSpec grid = spec(static_cast<double>(b.in[1].data[0]));
-  // The reals that round to an end code or inwards. The tie below the lowest code, which is even, rounds up to it,
-  // except away from zero; the tie above the highest, which is odd, always leaves.
-  const T lo = static_cast<T>(std::ldexp(static_cast<double>(grid.min_code()) - 0.5, -grid.frac));
-  const T hi = static_cast<T>(std::ldexp(static_cast<double>(grid.max_code()) + 0.5, -grid.frac));
-  // s * (r - x / s) is y - x, exactly; s * n and s * p are y.
-  const double sum = learned_gradient(
-      b, lo, hi, rounding != Rounding::half_away, [](T x, T y) { return static_cast<double>(y - x); },
-      [](T y) { return static_cast<double>(y); });
-  if (b.din[1]) b.din[1].data[0] += static_cast<T>(std::numbers::ln2 * sum);
+  const ClampedQuantizer<T> quantizer(nullptr, *this, static_cast<double>(b.in[1].data[0]));
+  const double gradient = quantizer.backward(
+      {.x = b.in[0].data, .y = b.out.data, .dy = b.dout.data, .n = b.dout.count()}, b.din[0].data, true);
+  if (b.din[1]) b.din[1].data[0] += static_cast<T>(gradient);
 }
 
 Shape Lsq::infer(std::span<const Shape> in) const {

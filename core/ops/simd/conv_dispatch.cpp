@@ -1,8 +1,9 @@
-// Chooses the kernels of convolutions and batch norm for this CPU.
+// Chooses the kernels of convolutions, batch norm and the quantizers' way back for this CPU.
 #include "core/base/cpu.hpp"
 #include "core/ops/simd/depthwise.hpp"
 #include "core/ops/simd/normalize.hpp"
 #include "core/ops/simd/pointwise.hpp"
+#include "core/ops/simd/quantize_gradient.hpp"
 
 namespace binade::simd {
 namespace {
@@ -29,6 +30,9 @@ const PointwiseKernels& pointwise() {
 const NormalizeKernels& normalize() {
   return choose(normalize_avx512, normalize_avx2, normalize_portable);
 }
+QuantizeGradientKernel quantize_gradient() {
+  return choose(quantize_gradient_avx512, quantize_gradient_avx2, quantize_gradient_portable);
+}
 #else
 const DepthwiseKernels& depthwise() {
   return depthwise_portable;
@@ -38,6 +42,9 @@ const PointwiseKernels& pointwise() {
 }
 const NormalizeKernels& normalize() {
   return normalize_portable;
+}
+QuantizeGradientKernel quantize_gradient() {
+  return quantize_gradient_portable;
 }
 #endif
 

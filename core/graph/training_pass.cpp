@@ -1,0 +1,306 @@
+// Training layer by layer: what is fused, where values and gradients live, the way there and back.
+#include "core/graph/training_pass.hpp"
+
+#include <algorithm>
+
+#include "core/base/error.hpp"
+#include "core/base/random.hpp"
+#include "core/graph/memory_plan.hpp"
+#include "core/ops/batch_norm.hpp"
+#include "core/ops/clamped_quantizer.hpp"
+
+namespace binade {
+namespace {
+
+template <class T>
+void convert(std::span<const float> from, std::span<T> to) {
+  std::transform(from.begin(), from.end(), to.begin(), [](float x) { return static_cast<T>(x); });
+}
+
+bool is_clamp(const Op& op) {
+  return std::holds_alternative<Relu>(op) || std::holds_alternative<Clip>(op);
+}
+
+/// The op of a node, or null for -1.
+const Op* op_at(const Graph& graph, int node) {
+  return node < 0 ? nullptr : &graph.nodes()[static_cast<std::size_t>(node)].op;
+}
+
+/// The clamp behind a batch norm: none without one.
+template <class T>
+Limits<T> limits_of(int clamp, const Graph& graph) {
+  if (clamp < 0) return {};
+  if (const auto* clip = std::get_if<Clip>(op_at(graph, clamp))) {
+    return {static_cast<T>(clip->lo), static_cast<T>(clip->hi)};
+  }
+  return {.lo = T(0)};
+}
+
+template <class T>
+ClampedQuantizer<T> tail_of(int clamp, int quantizer, const Graph& graph, const FixedValues<T>& fixed) {
+  const Node& node = graph.nodes()[static_cast<std::size_t>(quantizer)];
+  const double learned = node.in.size() > 1 ? static_cast<double>(fixed.view(node.in[1]).data[0]) : 0;
+  return ClampedQuantizer<T>::of(op_at(graph, clamp), node.op, learned);
+}
+
+}  // namespace
+
+std::vector<bool> gradients_on_the_way(const Graph& graph, const std::vector<bool>& wanted) {
+  std::vector<bool> reaches = wanted;
+  for (const Node& node : graph.nodes()) {
+    for (const ValueId id : node.in) {
+      if (reaches[index_of(id)]) reaches[index_of(node.out)] = true;
+    }
+  }
+  return reaches;
+}
+
+bool is_loss(const Graph& graph, ValueId id) {
+  const Node* node = graph.producer(id);
+  return node != nullptr &&
+         (std::holds_alternative<CrossEntropy>(node->op) || std::holds_alternative<Distillation>(node->op));
+}
+
+template <class T>
+TrainingPass<T>::TrainingPass(const Graph& graph, FixedValues<T>& fixed, TrainingPart part)
+    : graph_(graph),
+      fixed_(fixed),
+      part_(std::move(part)),
+      lent_(graph.values().size()),
+      states_(graph.nodes().size()) {}
+
+template <class T>
+std::uint64_t TrainingPass<T>::node_seed(std::size_t index) const {
+  const std::uint64_t seed = Random(step_.seed, step_.number).word(index);
+  return step_.first_image == 0 ? seed : Random(seed).word(static_cast<std::uint64_t>(step_.first_image));
+}
+
+/// Whether a value may stay between two nodes: one reader, and nobody else asks for it or its gradient.
+template <class T>
+bool TrainingPass<T>::can_absorb(ValueId id) const {
+  return id != graph_.output() && graph_.consumers(id).size() == 1 && !part_.outside[index_of(id)] &&
+         !fixed_.is_constant(id);
+}
+
+template <class T>
+void TrainingPass<T>::plan_fusion() {
+  tails_.assign(graph_.nodes().size(), {});
+  done_before_.assign(graph_.nodes().size(), false);
+  lives_nowhere_.assign(graph_.values().size(), false);
+  for (std::size_t i = 0; options_.fuse && i < graph_.nodes().size(); ++i) {
+    const Node& node = graph_.nodes()[i];
+    if (!part_.nodes[i] || done_before_[i] || !can_absorb(node.out)) continue;
+    const bool is_norm = std::holds_alternative<BatchNorm>(node.op);
+    Tail tail;
+    int next = graph_.consumers(node.out)[0];
+    const auto op = [&](int index) -> const Op& { return graph_.nodes()[static_cast<std::size_t>(index)].op; };
+    if (is_clamp(op(next))) tail.clamp = next;
+    if (!is_norm) {
+      if (tail.clamp >= 0) {
+        const ValueId clamped = graph_.nodes()[static_cast<std::size_t>(next)].out;
+        if (!can_absorb(clamped)) continue;
+        next = graph_.consumers(clamped)[0];
+      }
+      if (!ClampedQuantizer<T>::supports(tail.clamp < 0 ? nullptr : &op(tail.clamp), op(next))) continue;
+      tail.quantizer = next;
+      done_before_[static_cast<std::size_t>(next)] = true;
+      if (tail.clamp >= 0) lives_nowhere_[index_of(graph_.nodes()[static_cast<std::size_t>(tail.clamp)].out)] = true;
+    } else if (tail.clamp >= 0) {
+      lives_nowhere_[index_of(node.out)] = true;
+    }
+    if (tail.clamp >= 0) done_before_[static_cast<std::size_t>(tail.clamp)] = true;
+    tails_[i] = tail;
+  }
+}
+
+/// What a node has written in the end.
+template <class T>
+ValueId TrainingPass<T>::written_by(std::size_t node) const {
+  const Tail& tail = tails_[node];
+  const int last = tail.quantizer >= 0 ? tail.quantizer : tail.clamp;
+  return graph_.nodes()[last < 0 ? node : static_cast<std::size_t>(last)].out;
+}
+
+template <class T>
+void TrainingPass<T>::plan(const Options& options) {
+  if (planned_ && options.batch == options_.batch && options.fuse == options_.fuse) return;
+  options_ = options;
+  planned_ = true;
+  plan_fusion();
+  kept_.assign(graph_.values().size(), {});
+  std::size_t elements = 0;
+  std::vector<std::size_t> offsets(kept_.size());
+  for (std::size_t i = 0; i < kept_.size(); ++i) {
+    const Value& value = graph_.values()[i];
+    const bool here = value.kind == ValueKind::input
+                          ? !graph_.consumers(static_cast<ValueId>(i)).empty()
+                          : value.kind == ValueKind::result && part_.nodes[static_cast<std::size_t>(value.node)];
+    if (!here) continue;
+    const bool one = fixed_.is_constant()[i] || is_loss(graph_, static_cast<ValueId>(i));
+    kept_[i].shape = one ? value.shape : value.shape.with_batch(options.batch);
+    offsets[i] = elements;
+    if (!lives_nowhere_[i]) elements += (static_cast<std::size_t>(kept_[i].count()) + 15) / 16 * 16;
+  }
+  if (kept_block_.size() < elements) kept_block_ = Block<T>(elements);
+  for (std::size_t i = 0; i < kept_.size(); ++i) {
+    if (kept_[i].count() > 0 && !lives_nowhere_[i]) kept_[i].data = kept_block_.data() + offsets[i];
+  }
+  plan_gradients();
+}
+
+template <class T>
+void TrainingPass<T>::plan_gradients() {
+  gradient_offsets_.assign(graph_.values().size(), 0);
+  const auto steps = static_cast<int>(graph_.nodes().size());
+  // Backwards, the gradient of a value lives from its last reader to the node whose tail it is the end of.
+  std::vector<int> made(graph_.values().size(), -1);
+  for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+    if (part_.nodes[i] && !done_before_[i]) made[index_of(written_by(i))] = static_cast<int>(i);
+  }
+  std::vector<Lifetime> lifetimes;
+  std::vector<std::size_t> indices;
+  for (std::size_t i = 0; i < graph_.values().size(); ++i) {
+    if (!part_.reaches[i] || part_.outside[i] || made[i] < 0) continue;
+    const std::vector<int> readers = graph_.consumers(static_cast<ValueId>(i));
+    const int last = readers.empty() ? made[i] : readers.back();
+    lifetimes.push_back(
+        {steps - 1 - last, steps - 1 - made[i], static_cast<std::size_t>(kept_[i].count()) * sizeof(T)});
+    indices.push_back(i);
+  }
+  const MemoryPlan plan = plan_memory(lifetimes);
+  if (gradient_arena_.size() < plan.bytes / sizeof(T)) gradient_arena_ = Block<T>(plan.bytes / sizeof(T));
+  for (std::size_t k = 0; k < indices.size(); ++k) gradient_offsets_[indices[k]] = plan.offsets[k] / sizeof(T);
+}
+
+template <class T>
+View<const T> TrainingPass<T>::value(ValueId id) const {
+  const View<const T>& lent = lent_[index_of(id)];
+  if (lent) return lent;
+  return graph_.is_parameter(id) ? fixed_.view(id) : View<const T>(kept_[index_of(id)]);
+}
+
+template <class T>
+View<T> TrainingPass<T>::gradient_view(ValueId id, std::span<const View<T>> gradients) {
+  const std::size_t i = index_of(id);
+  if (!part_.reaches[i]) return {};
+  if (part_.outside[i]) return gradients[i];
+  return {gradient_arena_.data() + gradient_offsets_[i], kept_[i].shape};
+}
+
+template <class T>
+void TrainingPass<T>::run_node(std::size_t index, std::span<const View<const T>> in) {
+  const Node& node = graph_.nodes()[index];
+  const Tail& tail = tails_[index];
+  const auto* norm = std::get_if<BatchNorm>(&node.op);
+  std::vector<View<T>> updated;
+  if (norm != nullptr) {
+    for (const std::size_t i : {3u, 4u}) updated.push_back(fixed_.parameter(node.in[i]));
+  }
+  const ValueId written = written_by(index);
+  const Forward<T> forward{.in = in,
+                           .out = kept_[index_of(norm != nullptr ? written : node.out)],
+                           .state = states_[index],
+                           .mode = Mode::training,
+                           .seed = node_seed(index),
+                           .parameter_version = fixed_.version(),
+                           .updated = updated};
+  if (norm != nullptr) return batch_norm_forward(*norm, forward, limits_of<T>(tail.clamp, graph_));
+  std::visit([&](const auto& op) { op.forward(forward); }, node.op);
+  if (tail.quantizer < 0) return;
+  const View<T> y = kept_[index_of(written)];
+  tail_of<T>(tail.clamp, tail.quantizer, graph_, fixed_).forward(forward.out.data, y.data, y.count());
+}
+
+template <class T>
+void TrainingPass<T>::forward(std::span<const View<const float>> inputs, const Step& step, const Tap<T>& tap) {
+  step_ = step;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const ValueId id = graph_.inputs()[i];
+    if (kept_[index_of(id)].count() == 0) continue;
+    convert<T>(inputs[i].span(), kept_[index_of(id)].span());
+    if (tap) tap(id, value(id), step.first_image);
+  }
+  std::vector<View<const T>> in;
+  for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+    if (!part_.nodes[i] || done_before_[i]) continue;
+    const Node& node = graph_.nodes()[i];
+    in.clear();
+    for (const ValueId id : node.in) in.push_back(value(id));
+    run_node(i, in);
+    if (tap) tap(node.out, value(node.out), step.first_image);
+  }
+}
+
+/// The gradient buffers of a node's inputs. The first touch of a gradient makes it zero, by a bit of `fresh` where the
+/// op heeds it, else by clearing it: ops only ever add.
+template <class T>
+std::uint32_t TrainingPass<T>::begin_inputs(const Node& node, std::vector<bool>& begun, std::vector<View<T>>& din,
+                                            std::span<const View<T>> gradients) {
+  const bool takes_fresh =
+      std::visit([](const auto& op) { return TakesFresh<std::remove_cvref_t<decltype(op)>>; }, node.op);
+  std::uint32_t fresh = 0;
+  din.clear();
+  for (std::size_t k = 0; k < node.in.size(); ++k) {
+    const ValueId id = node.in[k];
+    din.push_back(gradient_view(id, gradients));
+    if (!din.back() || begun[index_of(id)]) continue;
+    begun[index_of(id)] = true;
+    if (takes_fresh && k < 32 && std::count(node.in.begin(), node.in.end(), id) == 1) {
+      fresh |= 1u << k;
+    } else {
+      std::fill_n(din.back().data, din.back().count(), T(0));
+    }
+  }
+  return fresh;
+}
+
+/// From the gradient of what was kept to that of what the node made, in place.
+template <class T>
+void TrainingPass<T>::backward_tail(std::size_t index, View<T> gradient, std::span<const View<T>> gradients) {
+  const Tail& tail = tails_[index];
+  if (tail.quantizer < 0) return;
+  const Node& quantizer = graph_.nodes()[static_cast<std::size_t>(tail.quantizer)];
+  const View<const T> x = value(graph_.nodes()[index].out), y = value(quantizer.out);
+  const double learned =
+      tail_of<T>(tail.clamp, tail.quantizer, graph_, fixed_)
+          .backward({.x = x.data, .y = y.data, .dy = gradient.data, .n = x.count()}, gradient.data, false);
+  if (quantizer.in.size() < 2) return;
+  const View<T> threshold = gradient_view(quantizer.in[1], gradients);
+  if (threshold) threshold.data[0] += static_cast<T>(learned);
+}
+
+template <class T>
+void TrainingPass<T>::backward(std::span<const View<T>> gradients) {
+  std::vector<bool> begun = part_.outside;
+  std::vector<View<const T>> in;
+  std::vector<View<T>> din;
+  for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
+    if (!part_.nodes[i] || done_before_[i]) continue;
+    const Node& node = graph_.nodes()[i];
+    const ValueId out = written_by(i);
+    if (!part_.reaches[index_of(out)] || !begun[index_of(out)]) continue;
+    const View<T> dout = gradient_view(out, gradients);
+    backward_tail(i, dout, gradients);
+    in.clear();
+    for (const ValueId id : node.in) in.push_back(value(id));
+    const std::uint32_t fresh = begin_inputs(node, begun, din, gradients);
+    const auto* norm = std::get_if<BatchNorm>(&node.op);
+    const Backward<T> backward{.in = in,
+                               .out = value(norm != nullptr ? out : node.out),
+                               .dout = dout,
+                               .din = din,
+                               .state = states_[i],
+                               .seed = node_seed(i),
+                               .fresh = fresh};
+    if (norm != nullptr) {
+      batch_norm_backward(*norm, backward, limits_of<T>(tails_[i].clamp, graph_));
+    } else {
+      std::visit([&](const auto& op) { op.backward(backward); }, node.op);
+    }
+  }
+}
+
+template class TrainingPass<float>;
+template class TrainingPass<double>;
+
+}  // namespace binade

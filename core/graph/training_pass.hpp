@@ -1,0 +1,99 @@
+// A part of a graph in training: its nodes one after the other on a whole batch, every value kept for the way back.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "core/base/memory.hpp"
+#include "core/graph/fixed_values.hpp"
+#include "core/graph/graph.hpp"
+
+namespace binade {
+
+/// Sees the values as they are made. `first_image` is the position in the batch of the view's first image.
+/// In inference, and in training that goes image by image, it is called from several threads at once, each with other
+/// images; a tap keeps what it learns in slots of its own per image, or in quantities whose merge does not depend on
+/// order.
+template <class T>
+using Tap = std::function<void(ValueId, View<const T>, int first_image)>;
+
+/// Which part of a graph a pass is about. All vectors count by value but the first.
+struct TrainingPart {
+  std::vector<bool> nodes;    ///< by node: it is run
+  std::vector<bool> reaches;  ///< the gradient of the value is needed on the way to a wanted one
+  std::vector<bool> outside;  ///< the caller keeps the value's gradient, and has begun it
+};
+
+/// The values whose gradient is needed on the way to those of the wanted ones. @shape by value
+std::vector<bool> gradients_on_the_way(const Graph& graph, const std::vector<bool>& wanted);
+
+/// Whether a value is what CrossEntropy or Distillation makes: it has no batch extent.
+bool is_loss(const Graph& graph, ValueId id);
+
+template <class T>
+class TrainingPass {
+ public:
+  /// Keeps references to graph and values.
+  TrainingPass(const Graph& graph, FixedValues<T>& fixed, TrainingPart part);
+
+  struct Options {
+    int batch = 1;
+    /// Batch norm with the clamp behind it, and clamps with the quantizer behind them, in one sweep each way: the same
+    /// bits, and what is between is not kept.
+    bool fuse = true;
+  };
+  /// Makes memory for a batch; nothing if it is there already.
+  void plan(const Options& options);
+  /// A result that is made elsewhere, for nodes that read it.
+  void lend(ValueId id, View<const T> value) { lent_[index_of(id)] = value; }
+
+  struct Step {
+    std::uint64_t seed = 0, number = 0;  ///< of the ops with randomness: of the run, and which step it is
+    int first_image = 0;
+  };
+  /// One view per graph input, or none where no node reads one.
+  void forward(std::span<const View<const float>> inputs, const Step& step, const Tap<T>& tap = {});
+  /// Adds to `gradients`, by value: those of TrainingPart::outside; what there is of the results' is where it starts.
+  void backward(std::span<const View<T>> gradients);
+
+  View<const T> value(ValueId id) const;
+  /// Of values and gradients.
+  std::size_t bytes() const { return (kept_block_.size() + gradient_arena_.size()) * sizeof(T); }
+
+ private:
+  /// What is done with a node's result before it is kept, in the same sweep: nodes, or -1.
+  struct Tail {
+    int clamp = -1, quantizer = -1;
+  };
+  void plan_fusion();
+  void plan_gradients();
+  bool can_absorb(ValueId id) const;
+  ValueId written_by(std::size_t node) const;
+  View<T> gradient_view(ValueId id, std::span<const View<T>> gradients);
+  void run_node(std::size_t index, std::span<const View<const T>> in);
+  std::uint32_t begin_inputs(const Node& node, std::vector<bool>& begun, std::vector<View<T>>& din,
+                             std::span<const View<T>> gradients);
+  std::uint64_t node_seed(std::size_t index) const;
+  void backward_tail(std::size_t index, View<T> gradient, std::span<const View<T>> gradients);
+
+  const Graph& graph_;
+  FixedValues<T>& fixed_;
+  TrainingPart part_;
+  Options options_;
+  bool planned_ = false;
+  Step step_;
+  Block<T> kept_block_, gradient_arena_;
+  std::vector<View<T>> kept_;  ///< by value: inputs and results of the batch, in the block
+  std::vector<View<const T>> lent_;
+  std::vector<OpState> states_;
+  std::vector<std::size_t> gradient_offsets_;
+  std::vector<Tail> tails_;          ///< by node
+  std::vector<bool> done_before_;    ///< by node: as part of the tail of another
+  std::vector<bool> lives_nowhere_;  ///< by value: between a node and the end of its tail
+};
+
+extern template class TrainingPass<float>;
+extern template class TrainingPass<double>;
+
+}  // namespace binade

@@ -1,0 +1,241 @@
+// Training image by image: the loss and gradients of the whole batch, the same bits for any number of threads.
+#include <gtest/gtest.h>
+
+#include <mutex>
+
+#include "core/base/cpu.hpp"
+#include "core/base/error.hpp"
+#include "core/base/parallel.hpp"
+#include "core/base/random.hpp"
+#include "core/graph/executor.hpp"
+#include "core/ops/simd/quantize_gradient.hpp"
+
+namespace binade {
+namespace {
+
+constexpr int kImages = 11, kClasses = 5;
+
+Tensor<float> drawn(Shape shape, std::uint64_t seed, double reach = 1) {
+  Tensor<float> tensor(shape);
+  Random random(seed);
+  for (float& x : tensor.span()) x = static_cast<float>(random.uniform(-reach, reach));
+  return tensor;
+}
+
+/// A quantized network of two inputs (images, labels) and perhaps a third (the teacher's logits), with everything that
+/// the pass may fuse: a clamp with Tqt, a Relu with FakeQuant, a sum with Tqt, and a value that two nodes read.
+Graph network(bool distil, bool per_pixel, bool with_norm = false) {
+  Graph g;
+  const ValueId image = g.input("image", {1, 6, 6, 3});
+  const Shape logits_shape = per_pixel ? Shape{1, 6, 6, kClasses} : Shape{1, 1, 1, kClasses};
+  const ValueId labels = g.input("labels", {1, logits_shape.h, logits_shape.w, 1});
+  const auto scalar = [&](const char* name, float value) {
+    return g.parameter(name, Tensor<float>(channel_shape(1), value));
+  };
+  const auto conv = [&](const std::string& name, ValueId x, int oc, int k, std::uint64_t seed) {
+    const ValueId w = g.parameter(name + ".w", drawn({oc, k, k, g.shape(x).c}, seed, 0.5));
+    const ValueId b = g.parameter(name + ".b", drawn(channel_shape(oc), seed + 1, 0.3));
+    const ValueId t = g.parameter(name + ".w.t", Tensor<float>(channel_shape(1), -0.5F));
+    const ValueId q = g.add(name + ".w.q", Tqt{.bits = 4, .is_signed = true, .rounding = Rounding::half_away}, {w, t});
+    return g.add(name, Conv2d{.pad_top = k / 2, .pad_left = k / 2, .pad_bottom = k / 2, .pad_right = k / 2}, {x, q, b});
+  };
+  const ValueId x = g.add("image.q", FakeQuant{.spec = {6, 8, true}}, {image});
+  ValueId a = conv("a", x, 7, 3, 1);
+  if (with_norm) {
+    a = g.add("a.norm", BatchNorm{},
+              {a, g.parameter("gamma", Tensor<float>(channel_shape(7), 1.0F)),
+               g.parameter("beta", Tensor<float>(channel_shape(7), 0.0F)),
+               g.parameter("mean", Tensor<float>(channel_shape(7), 0.0F)),
+               g.parameter("variance", Tensor<float>(channel_shape(7), 1.0F))});
+  }
+  const ValueId clip = g.add("a.clip", Clip{.lo = 0, .hi = 1.5}, {a});
+  const ValueId aq = g.add("a.q", Tqt{.bits = 4}, {clip, scalar("a.t", -0.2F)});
+  const ValueId relu = g.add("b.relu", Relu{}, {conv("b", aq, 7, 1, 3)});
+  const ValueId bq = g.add("b.q", FakeQuant{.spec = {3, 4, false}}, {relu});
+  const ValueId sum = g.add("sum", Add{}, {aq, bq});
+  const ValueId sq = g.add("sum.q", Tqt{.bits = 4}, {sum, scalar("sum.t", 0.4F)});
+  const ValueId pooled = per_pixel ? sq : g.add("pool", GlobalAvgPool{}, {sq});
+  const ValueId logits = conv("c", pooled, kClasses, 1, 5);
+  ValueId loss = g.add("loss", CrossEntropy{.label_smoothing = 0.1}, {logits, labels});
+  if (distil) {
+    const ValueId teacher = g.input("teacher", logits_shape);
+    loss = g.add("distil", Distillation{.temperature = 2, .weight = 0.7}, {logits, teacher, loss});
+  }
+  g.set_output(loss);
+  return g;
+}
+
+struct Batch {
+  std::vector<Tensor<float>> tensors;
+  std::vector<View<const float>> views() const {
+    std::vector<View<const float>> all;
+    for (const auto& tensor : tensors) all.push_back(tensor.view());
+    return all;
+  }
+};
+
+Batch batch_for(const Graph& graph) {
+  Batch batch;
+  for (const ValueId id : graph.inputs()) {
+    batch.tensors.push_back(drawn(graph.shape(id).with_batch(kImages), 20 + index_of(id), 2));
+  }
+  Random random(3);
+  for (float& label : batch.tensors[1].span()) {
+    const auto drawn_label = static_cast<int>(random.uniform(0, kClasses));
+    label =
+        graph.shape(graph.inputs()[1]).h > 1 && random.uniform(0, 1) < 0.3 ? 255.0F : static_cast<float>(drawn_label);
+  }
+  return batch;
+}
+
+template <class T>
+struct Found {
+  T loss = 0;
+  std::vector<std::vector<T>> gradients;
+};
+
+template <class T>
+Found<T> step(const Graph& graph, const ExecutorOptions& options, Together together = Together::images,
+              const Tap<T>& tap = {}) {
+  Executor<T> executor(graph, options);
+  const Batch batch = batch_for(graph);
+  Found<T> found;
+  for (int i = 0; i < 2; ++i) found.loss = executor.step(batch.views(), tap, together);  // the second meets used memory
+  for (const ValueId id : graph.parameters()) {
+    const auto gradient = executor.gradient(id).span();
+    found.gradients.emplace_back(gradient.begin(), gradient.end());
+  }
+  return found;
+}
+
+constexpr ExecutorOptions kTraining{.mode = Mode::training, .seed = 5};
+
+TEST(DepthFirst, HasTheLossAndGradientsOfTheWholeBatch) {
+  for (const bool distil : {false, true}) {
+    for (const bool per_pixel : {false, true}) {
+      const Graph graph = network(distil, per_pixel);
+      const auto whole = step<double>(graph, kTraining, Together::batch);
+      for (const int piece : {1, 3}) {
+        ExecutorOptions options = kTraining;
+        options.piece = piece;
+        const auto deep = step<double>(graph, options);
+        EXPECT_NEAR(deep.loss, whole.loss, 1e-12);
+        ASSERT_EQ(deep.gradients.size(), whole.gradients.size());
+        double largest = 0;
+        for (std::size_t p = 0; p < whole.gradients.size(); ++p) {
+          for (std::size_t i = 0; i < whole.gradients[p].size(); ++i) {
+            EXPECT_NEAR(deep.gradients[p][i], whole.gradients[p][i], 1e-12) << "parameter " << p << " element " << i;
+            largest = std::max(largest, std::abs(whole.gradients[p][i]));
+          }
+        }
+        EXPECT_GT(largest, 0.01);
+      }
+    }
+  }
+}
+
+TEST(DepthFirst, GivesTheSameBitsForAnyThreadsFusedOrNotTappedOrNot) {
+  const Graph graph = network(true, true);
+  set_thread_count(1);
+  const auto wanted = step<float>(graph, kTraining);
+  for (const int threads : {2, 5}) {
+    set_thread_count(threads);
+    const auto found = step<float>(graph, kTraining);
+    EXPECT_EQ(found.loss, wanted.loss) << threads;
+    EXPECT_EQ(found.gradients, wanted.gradients) << threads;
+  }
+  ExecutorOptions plain = kTraining;
+  plain.fuse = false;
+  EXPECT_EQ(step<float>(graph, plain).gradients, wanted.gradients);
+  std::mutex mutex;
+  std::vector<int> seen(kImages, 0);
+  ValueId clip{};
+  ASSERT_TRUE(graph.find("a.clip", clip));
+  const auto tapped =
+      step<float>(graph, kTraining, Together::images, [&](ValueId id, View<const float> view, int first) {
+        if (id != clip) return;
+        const std::lock_guard lock(mutex);
+        for (int i = 0; i < view.shape.n; ++i) ++seen[static_cast<std::size_t>(first + i)];
+      });
+  set_thread_count(0);
+  EXPECT_EQ(tapped.gradients, wanted.gradients);
+  EXPECT_EQ(seen, std::vector<int>(kImages, 2)) << "every image once in each of two steps";
+}
+
+TEST(DepthFirst, FusedWholeBatchesGiveTheBitsOfTheOps) {
+  ExecutorOptions plain = kTraining;
+  plain.fuse = false;
+  for (const bool with_norm : {false, true}) {
+    const Graph graph = network(false, true, with_norm);
+    const auto fused = step<float>(graph, kTraining, Together::batch), ops = step<float>(graph, plain, Together::batch);
+    EXPECT_EQ(fused.loss, ops.loss);
+    EXPECT_EQ(fused.gradients, ops.gradients);
+  }
+}
+
+TEST(DepthFirst, LeavesBatchStatisticsToTheWholeBatch) {
+  const Graph graph = network(false, true, true);
+  const auto deep = step<float>(graph, kTraining), whole = step<float>(graph, kTraining, Together::batch);
+  EXPECT_EQ(deep.loss, whole.loss);
+  EXPECT_EQ(deep.gradients, whole.gradients);
+}
+
+TEST(DepthFirst, HandsOnWhatAThreadThrows) {
+  const Graph graph = network(false, false);
+  for (const int threads : {1, 3}) {
+    set_thread_count(threads);
+    Executor<float> executor(graph, kTraining);
+    Batch batch = batch_for(graph);
+    batch.tensors[1][4] = 77;  // no class
+    EXPECT_THROW(executor.step(batch.views()), DataError);
+    batch.tensors[1][4] = 1;
+    EXPECT_GT(executor.step(batch.views()), 0) << "and goes on";
+  }
+  set_thread_count(0);
+}
+
+TEST(DepthFirst, TakesTheMemoryOfAPiece) {
+  const Graph graph = network(false, true);
+  const Batch batch = batch_for(graph);
+  set_thread_count(1);
+  Executor<float> deep(graph, kTraining), whole(graph, kTraining);
+  deep.step(batch.views());
+  whole.step(batch.views(), {}, Together::batch);
+  set_thread_count(0);
+  EXPECT_LT(deep.activation_bytes(), whole.activation_bytes() / 3);
+}
+
+TEST(QuantizeGradient, KernelsGiveTheSameBitsOnEveryInstructionSet) {
+#if defined(__x86_64__)
+  Random random(8);
+  for (const std::int64_t n : {1, 5, 16, 31, 512, 513, 3000}) {
+    std::vector<float> x(static_cast<std::size_t>(n)), y = x, dy = x;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      x[i] = static_cast<float>(random.uniform(-3, 3));
+      y[i] = static_cast<float>(random.uniform(-3, 3));
+      dy[i] = static_cast<float>(random.uniform(-1, 1));
+    }
+    x[0] = 2;  // on a limit: does not pass
+    for (const bool add : {false, true}) {
+      const auto all = [&](simd::QuantizeGradientKernel kernel) {
+        std::vector<float> dx(x.size(), 0.25F);
+        const simd::QuantizeGradient sweep{x.data(), y.data(), dy.data(), dx.data(), add, -1.5F, 2, -2.5F, 1.75F, n};
+        const double sum = kernel(sweep, true), none = kernel(sweep, false);
+        return std::tuple(dx, sum, none);
+      };
+      const auto wanted = all(simd::quantize_gradient_portable);
+      EXPECT_EQ(std::get<0>(wanted)[0], add ? 0.25F : 0.0F);
+      EXPECT_EQ(std::get<2>(wanted), 0);
+      if (detected_isa() >= Isa::avx2) {
+        EXPECT_EQ(all(simd::quantize_gradient_avx2), wanted) << n;
+      }
+      if (detected_isa() >= Isa::avx512) {
+        EXPECT_EQ(all(simd::quantize_gradient_avx512), wanted) << n;
+      }
+    }
+  }
+#endif
+}
+
+}  // namespace
+}  // namespace binade
