@@ -1,8 +1,8 @@
 #!/bin/bash
 # Networks in turns with ONNX Runtime: compare_ort.sh ROUNDS [BATCH] [MODEL] [KIND]. Ratios of medians are at the end.
 #
-# KIND is float (bench_float_inference: float and fakequant against fp32) or integer8 (bench_integer_inference against
-# the QDQ model). ONNX Runtime comes from the folder of the peers' scripts, PEERS (it has ort/ort_bench.js), and
+# KIND is float (bench_float_inference: float and fakequant against fp32) or integer8 (binade bench --scheme int8 against the
+# QDQ model). ONNX Runtime comes from the folder of the peers' scripts, PEERS (it has ort/ort_bench.js), and
 # NODE_PATH, where onnxruntime-node is installed, beside MODELS, the folder of <MODEL>_fp32_b<BATCH>.onnx and
 # <MODEL>_qdq_b<BATCH>.onnx. One thread is pinned to the last CPU, two to the last two. Run it on a quiet machine: both
 # sides lose, but not equally.
@@ -13,12 +13,12 @@ build=${BUILD:-$here/../build}
 : "${PEERS:?the folder of the peers\' scripts}" "${MODELS:?the folder of the ONNX files}" "${NODE_PATH:?where onnxruntime-node is}"
 case $kind in
   float) onnx=fp32 ours="float fakequant" ;;
-  integer8) onnx=qdq ours="integer8" ;;
+  integer8) onnx=qdq ours="int8" ;;
   *) echo "KIND is float or integer8, not '$kind'" >&2; exit 2 ;;
 esac
 run_ours() {  # CPUS THREADS SCHEME
   case $3 in
-    integer8) taskset -c "$1" "$build/bench/bench_integer_inference" "$model" "$batch" "$2" 3 ;;
+    integer8) taskset -c "$1" "$build/binade" bench --model "$model" --scheme int8 --batch "$batch" --threads "$2" --seconds 3 --brief ;;
     *) taskset -c "$1" "$build/bench/bench_float_inference" "$model" "$3" "$batch" "$2" 3 ;;
   esac
 }
