@@ -22,6 +22,16 @@ void bind(Flags& flags, NetworkFlags& network) {
   flags.section("Network");
   flags.add("model", network.model,
             "an .onnx file, a checkpoint (.h5) or a name of the zoo (binade inspect --model all)");
+  flags.add("weights", network.weights, "a network (.onnx, .h5) that has the same layers: the model takes its weights",
+            {.when_unset = "its own"});
+  flags.add("weights-map", network.weights_map,
+            "which layer takes from which: the one of that name, or the next; auto: by name if all names are there",
+            {.choices = {"auto", "name", "order"}});
+  flags.add("weights-names", network.weights_names,
+            "a text file for that: a layer's name here and there per line, where they differ", {.when_unset = "none"});
+  flags.add("weights-part", network.weights_part,
+            "encoder: all layers but the decoder, or but the last; those keep what they have",
+            {.choices = {"all", "encoder"}});
   flags.add("preprocessing.resize", network.resize, "how an image becomes the size of the input",
             {.choices = words_of("resize"), .when_unset = unset});
   flags.add("preprocessing.size", network.size, "of the short side after resizing, pixels", {.when_unset = unset});

@@ -15,9 +15,12 @@
 
 namespace binade {
 
-/// --model and [preprocessing].
+/// --model, --weights and [preprocessing].
 struct NetworkFlags {
   std::string model;
+  std::string weights;  ///< a network whose weights the model takes; empty: it keeps its own
+  std::string weights_map = "auto", weights_part = "all";
+  std::string weights_names;  ///< a file of pairs of names
   /// What the model's own preprocessing is overlaid with; empty: as the model says.
   std::string resize, interpolation, color, mean, scale;
   int size = 0;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cli/machine.hpp"
+#include "cli/weights.hpp"
 #include "core/base/error.hpp"
 #include "core/base/hash.hpp"
 #include "core/base/progress.hpp"
@@ -43,11 +44,11 @@ Format format_of(const std::string& name) {
   throw ContractError("a format that --format does not offer: " + name);
 }
 
-Model open_network(const NetworkFlags& network) {
+Model open_network(const NetworkFlags& network, LoadedWeights* loaded) {
   if (network.model.empty()) {
     throw UsageError("--model is missing: wanted is an .onnx file, a checkpoint (.h5) or a name of the zoo");
   }
-  return with_preprocessing(load_model(network.model), network);
+  return with_preprocessing(with_weights(load_model(network.model), network, loaded), network);
 }
 
 Model with_preprocessing(Model model, const NetworkFlags& network) {
@@ -70,7 +71,10 @@ Model with_preprocessing(Model model, const NetworkFlags& network) {
 }
 
 std::string model_hash(const NetworkFlags& network) {
-  return fs::is_regular_file(network.model) ? sha256_file(network.model) : sha256_hex(network.model);
+  const std::string hash = fs::is_regular_file(network.model) ? sha256_file(network.model) : sha256_hex(network.model);
+  if (network.weights.empty()) return hash;
+  const std::string names = network.weights_names.empty() ? "" : sha256_file(network.weights_names);
+  return sha256_hex(hash + sha256_file(network.weights) + network.weights_map + network.weights_part + names);
 }
 
 Dataset open_part(const DataFlags& data, const fs::path& root, const std::string& split) {

@@ -9,6 +9,7 @@
 
 #include "cli/bind.hpp"
 #include "core/io/model.hpp"
+#include "core/passes/load_weights.hpp"
 #include "core/report/accuracy.hpp"
 #include "datasets/evaluate.hpp"
 #include "datasets/loader.hpp"
@@ -17,8 +18,9 @@ namespace binade {
 
 Format format_of(const std::string& name);
 
-/// The model with the preprocessing that the flags overlay. @throws UsageError without --model
-Model open_network(const NetworkFlags& network);
+/// The model with the weights of --weights and the preprocessing that the flags overlay. @throws UsageError without
+/// --model; DataError if the weights do not fit
+Model open_network(const NetworkFlags& network, LoadedWeights* loaded = nullptr);
 /// The model with what [preprocessing] overlays.
 Model with_preprocessing(Model model, const NetworkFlags& network);
 /// What identifies it in results: the SHA-256 of the file, or of the zoo's name.

@@ -7,10 +7,12 @@
 
 #include "cli/program.hpp"
 #include "cli/session.hpp"
+#include "cli/weights.hpp"
 #include "core/base/error.hpp"
 #include "core/base/progress.hpp"
 #include "core/graph/executor.hpp"
 #include "core/models/models.hpp"
+#include "core/passes/measure_batch_norm.hpp"
 #include "core/report/predictions_file.hpp"
 #include "datasets/metrics.hpp"
 #include "qat/checkpoint.hpp"
@@ -18,18 +20,25 @@
 namespace binade {
 namespace {
 
-/// A file as it is; a network of the zoo with random parameters, and the classes of the data.
-Model starting_network(const NetworkFlags& network, const TrainFlags& train, const Dataset& dataset,
-                       std::uint64_t seed) {
+/// A file as it is; a network of the zoo with random parameters, or those of --weights, and the classes of the data.
+Model starting_network(const NetworkFlags& network, const TrainFlags& train, const Dataset& dataset, std::uint64_t seed,
+                       LoadedWeights& loaded) {
   const auto is_it = [&](const ModelEntry& entry) { return entry.name == network.model; };
   const auto zoo = model_table();
-  if (std::none_of(zoo.begin(), zoo.end(), is_it)) return open_network(network);
+  if (std::none_of(zoo.begin(), zoo.end(), is_it)) return open_network(network, &loaded);
   ModelOptions options{.seed = seed, .width = train.width, .classes = train.classes};
   if (options.classes == 0) options.classes = static_cast<int>(dataset.classes.size());
   if (train.input_size > 0) options.input = {1, train.input_size, train.input_size, 3};
   Model model = build_model(network.model, options);
   model.classes = dataset.classes;
-  return with_preprocessing(std::move(model), network);
+  return with_preprocessing(with_weights(std::move(model), network, &loaded), network);
+}
+
+/// Batch norms whose statistics were folded away get those of the first training images.
+void measure_norms(Model& model, const LoadedWeights& loaded, TrainingLoader& loader) {
+  if (loaded.identities.empty()) return;
+  loader.start_epoch(0, std::min(64, loader.count()));
+  model.graph = measure_batch_norm(model.graph, loaded.identities, loader.next().images);
 }
 
 /// A run of train(), with its bar, validation and checkpoints.
@@ -99,7 +108,8 @@ int run_train(const std::vector<std::string>& arguments) {
   if (resume && output.out.empty()) throw UsageError("--resume continues the run in --out: which folder?");
   const OutputFolder out(output, resume);
   const Dataset training = open_training_data(data, train.training_data);
-  Model model = starting_network(network, train, training, data.seed);
+  LoadedWeights loaded;
+  Model model = starting_network(network, train, training, data.seed, loaded);
   check_labels(training, model.graph.shape(model.graph.output()).c);
   const Dataset evaluation = open_evaluation_data(data, model);
   const auto validation = read_images("read validation images", evaluation, data, model);
@@ -109,6 +119,7 @@ int run_train(const std::vector<std::string>& arguments) {
   refuse_shared_images("training", loader.dataset(), loader.hashes(), data, *validation, report.notes);
   std::optional<SavedTraining> saved;
   if (resume && std::filesystem::exists(out.file("network.h5"))) saved = load_training(out.file("network.h5"));
+  if (!saved) measure_norms(model, loaded, loader);
   TrainRun(train, model, *validation, out).run(loader, saved ? &saved->checkpoint : nullptr);
 
   const Predictions predictions = evaluate_graph("float", model.graph, *validation, train.options.batch);
