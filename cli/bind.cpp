@@ -52,6 +52,10 @@ void bind_evaluation(Flags& flags, DataFlags& data) {
   flags.add("images", data.images, "how many, chosen by the seed; 0: all");
   flags.add("skip-bad-images", data.skip_bad_images,
             "leave images out that cannot be read, and list them, instead of an error");
+  flags.add("resolution", data.resolution,
+            "segmentation: the pixels that count are those of the label maps, to which scores are stretched, or those "
+            "of the network's input",
+            {.choices = {"labels", "network"}});
   flags.add("allow-leakage", data.allow_leakage,
             "evaluate on images that calibration or training sees, too; the table then says so");
   flags.add("seed", data.seed, "of every choice that is made at random");
@@ -62,6 +66,12 @@ void bind_evaluation(Flags& flags, DataFlags& data) {
   flags.add("generated.seed", data.generated.seed, "of the drawing");
   flags.add("generated.difficulty", data.generated.difficulty, "0: clean; 1: a small network ends near 90 %");
   flags.add("generated.png", data.generated.png, "lossless files instead of JPEG");
+  flags.add("streets.train", data.streets.train, "training scenes of generated-streets, when it is made");
+  flags.add("streets.val", data.streets.val, "evaluation scenes");
+  flags.add("streets.height", data.streets.height, "pixels");
+  flags.add("streets.width", data.streets.width, "pixels");
+  flags.add("streets.seed", data.streets.seed, "of the drawing");
+  flags.add("streets.difficulty", data.streets.difficulty, "0: clean colours; 1: some noise and light");
 }
 
 void bind_calibration(Flags& flags, DataFlags& data) {
@@ -137,6 +147,9 @@ void bind(Flags& flags, Augmentation& augmentation) {
   flags.add("augment.area-min", augmentation.area_min, "least part of the image's area");
   flags.add("augment.area-max", augmentation.area_max, "largest part of the image's area");
   flags.add("augment.flip", augmentation.flip, "left and right, every second time");
+  flags.add("augment.scale-min", augmentation.scale_min, "segmentation: least factor on the image's size");
+  flags.add("augment.scale-max", augmentation.scale_max, "segmentation: largest factor");
+  flags.add("augment.rotation", augmentation.rotation, "segmentation: degrees to either side at most");
 }
 
 void bind(Flags& flags, QatOptions& options) {

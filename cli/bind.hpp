@@ -8,6 +8,7 @@
 #include "calibration/calibrate.hpp"
 #include "cli/flags.hpp"
 #include "datasets/generated.hpp"
+#include "datasets/streets.hpp"
 #include "datasets/transforms.hpp"
 #include "ptq/ptq.hpp"
 #include "qat/qat.hpp"
@@ -35,8 +36,10 @@ struct DataFlags {
   int images = 0;                ///< 0: all
   int calibration_images = 256;
   bool skip_bad_images = false;
+  std::string resolution = "labels";  ///< of a segmentation's pixels that are counted
   bool allow_leakage = false;
   GeneratedOptions generated;
+  StreetOptions streets;
   std::uint64_t seed = 0;
 };
 /// --dataset, --data, --images, --skip-bad-images, --seed, [generated].

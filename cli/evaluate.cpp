@@ -69,6 +69,7 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   }
   report.rows = {accuracy_row(predictions, nullptr)};
   report.notes = {fmt::format("n = {} images of '{}'.", images->count(), data.data)};
+  describe_segmentation(data, *images, report);
   note_bad_images("evaluation", *images, report.notes);
   for (const std::string& alarm : alarms(report.rows, predictions.classes)) report.notes.push_back(alarm);
   describe_run(report, flags, network, model, *images);

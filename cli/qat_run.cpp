@@ -32,7 +32,7 @@ class QatRun {
     Progress progress("train " + job_.name, std::max<std::int64_t>(0, steps) * job_.options.train.batch, "images");
     QatCallbacks callbacks;
     callbacks.on_step = [&](const TrainProgress& now) {
-      progress.note(fmt::format("epoch {}/{}  loss {:.4f}{}", now.epoch + 1, now.epochs, now.loss, top1_));
+      progress.note(fmt::format("epoch {}/{}  loss {:.4f}{}", now.epoch + 1, now.epochs, now.loss, validation_text_));
       progress.advance(job_.options.train.batch);
     };
     if (job_.validation != nullptr) callbacks.validate = [this](const Graph& network) { return validate(network); };
@@ -41,7 +41,9 @@ class QatRun {
         keep(at, rows);
       };
     }
-    return quantization_aware_train(job_.start, job_.model.graph, job_.training, job_.options, callbacks, resume);
+    QatOptions options = job_.options;
+    if (job_.training.dataset().segmentation()) options.train.loss.ignore_label = kIgnored;
+    return quantization_aware_train(job_.start, job_.model.graph, job_.training, options, callbacks, resume);
   }
 
  private:
@@ -49,9 +51,9 @@ class QatRun {
     Executor<float> executor(network);
     const Predictions found =
         evaluate([&](View<const float> input) { return executor.forward(input); }, *job_.validation, EvaluateOptions{});
-    const double top1 = accuracy(found).top1;
-    top1_ = fmt::format("  top-1 {:.2f}", top1);
-    return top1;
+    const double value = headline(found);
+    validation_text_ = fmt::format("  {} {:.2f}", job_.validation->segmentation() ? "mIoU" : "top-1", value);
+    return value;
   }
 
   void keep(const TrainCheckpoint& at, std::span<const TelemetryRow> rows) const {
@@ -62,7 +64,7 @@ class QatRun {
   }
 
   const QatJob& job_;
-  std::string top1_;
+  std::string validation_text_;
 };
 
 }  // namespace
@@ -86,7 +88,11 @@ std::unique_ptr<TrainingLoader> read_training_images(const QatFlags& qat, const 
   DataFlags training = data;
   if (!qat.training_dataset.empty()) training.dataset = qat.training_dataset;
   Dataset dataset = open_training_data(training, qat.training_data);
-  if (labels) check_labels(dataset, model.graph.shape(model.graph.output()).c);
+  if (labels) {
+    check_labels(dataset, model.graph.shape(model.graph.output()).c);
+  } else {
+    dataset = without_labels(std::move(dataset));
+  }
   if (qat.training_images > 0) dataset = choose_images(dataset, qat.training_images, data.seed);
   auto loader = std::make_unique<TrainingLoader>(dataset, model.preprocessing, qat.augmentation, data.seed,
                                                  LoadOptions{.skip_bad_images = data.skip_bad_images});

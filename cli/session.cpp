@@ -29,6 +29,12 @@ void check_count(const char* flag, int count) {
   if (count < 0) throw UsageError(fmt::format("--{}: {}; wanted is a number of images, or 0 for all", flag, count));
 }
 
+LoadOptions load_options(const DataFlags& data) {
+  LoadOptions options{.skip_bad_images = data.skip_bad_images};
+  if (data.resolution == "network") options.resolution = LoadOptions::Resolution::network;
+  return options;
+}
+
 /// The part, held against the network's input.
 Dataset open_for(const Model& model, const DataFlags& data, const fs::path& root, const std::string& split) {
   check_fits(model.preprocessing, model.graph.shape(model.graph.inputs().front()));
@@ -83,6 +89,11 @@ Dataset open_part(const DataFlags& data, const fs::path& root, const std::string
     int before = 0;
     generate_images(root, data.generated, [&](int done, int) { progress.advance(done - std::exchange(before, done)); });
   }
+  if (data.dataset == "generated-streets" && !fs::exists(root)) {
+    Progress progress("draw streets", data.streets.train + data.streets.val, "scenes");
+    int before = 0;
+    generate_streets(root, data.streets, [&](int done, int) { progress.advance(done - std::exchange(before, done)); });
+  }
   return open_dataset({.kind = data.dataset, .root = root, .split = split});
 }
 
@@ -107,21 +118,24 @@ Dataset open_training_data(const DataFlags& data, const std::string& training_da
 
 Dataset open_calibration_data(const DataFlags& data, const Model& model) {
   check_count("calibration-images", data.calibration_images);
-  if (!data.calibration_data.empty()) return open_for(model, data, data.calibration_data, "train");
+  if (!data.calibration_data.empty()) {
+    return without_labels(open_for(model, data, data.calibration_data, "train"));
+  }
   const fs::path root = data.data;
-  if (data.dataset != "generated" && !fs::exists(root / "train") && !fs::exists(root / "train.txt")) {
+  const auto is_there = [&](const char* name) { return fs::exists(root / name); };
+  if (!data.dataset.starts_with("generated") && !is_there("train") && !is_there("train.txt") &&
+      !is_there("leftImg8bit/train")) {
     throw UsageError(
         fmt::format("--calibration-data is missing, and there is no train/ in '{}': calibration wants images "
                     "that are not evaluated",
                     data.data));
   }
-  return open_for(model, data, root, "train");
+  return without_labels(open_for(model, data, root, "train"));
 }
 
 std::unique_ptr<LoadedImages> read_images(const std::string& what, const Dataset& dataset, const DataFlags& data,
                                           const Model& model) {
-  auto images = std::make_unique<LoadedImages>(dataset, model.preprocessing,
-                                               LoadOptions{.skip_bad_images = data.skip_bad_images});
+  auto images = std::make_unique<LoadedImages>(dataset, model.preprocessing, load_options(data));
   const auto total = static_cast<int>(dataset.items.size());
   Progress progress(what, total, "images");
   constexpr int kStep = 25;
@@ -136,6 +150,15 @@ std::unique_ptr<LoadedImages> read_images(const std::string& what, const Dataset
   if (data.skip_bad_images) progress.advance(total);
   if (images->count() == 0) throw DataError(fmt::format("no image of '{}' could be read", dataset.root.string()));
   return images;
+}
+
+void describe_segmentation(const DataFlags& data, LoadedImages& images, AccuracyReport& report) {
+  if (!images.segmentation()) return;
+  report.classes = images.dataset().classes;
+  report.notes.push_back(fmt::format("mIoU and pixels are counted at the resolution of {}; void is left out.",
+                                     data.resolution == "network"
+                                         ? fmt::format("the network's input, {}x{}", images.shape().h, images.shape().w)
+                                         : "the label maps"));
 }
 
 void note_bad_images(const std::string& what, LoadedImages& images, std::vector<std::string>& notes) {
@@ -176,8 +199,13 @@ Dataset chosen_calibration(const Dataset& all, const DataFlags& data, const Flag
 
 std::string list_hash(LoadedImages& images) {
   std::string text;
-  const std::vector<int> labels = images.labels();
-  for (std::size_t i = 0; i < labels.size(); ++i) text += fmt::format("{} {}\n", images.hashes()[i], labels[i]);
+  const Dataset& dataset = images.dataset();
+  for (std::size_t i = 0; i < dataset.items.size(); ++i) {
+    const DatasetItem& item = dataset.items[i];
+    text +=
+        fmt::format("{} {}\n", images.hashes()[i],
+                    item.label_map.empty() ? std::to_string(item.label) : sha256_file(dataset.root / item.label_map));
+  }
   return sha256_hex(text);
 }
 

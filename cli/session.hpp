@@ -42,6 +42,9 @@ Dataset open_calibration_data(const DataFlags& data, const Model& model);
 /// The calibration images of set 0, 1, ...: seeded choices. The default number is lowered to what there is.
 Dataset chosen_calibration(const Dataset& all, const DataFlags& data, const Flags& flags, int set);
 
+/// Names of the classes and a note that says which pixels were counted; nothing for a classification.
+void describe_segmentation(const DataFlags& data, LoadedImages& images, AccuracyReport& report);
+
 /// Decodes them all, with a progress bar. @throws DataError naming every bad image, unless --skip-bad-images
 std::unique_ptr<LoadedImages> read_images(const std::string& what, const Dataset& dataset, const DataFlags& data,
                                           const Model& model);

@@ -187,6 +187,7 @@ AccuracyRow TableRun::quantized_row(const Method& method) {
       row.quantize_seconds = seconds;
     }
     sets.push_back({found.accuracy, found.agreement.value_or(0), found.sqnr_db.value_or(0)});
+    predictions.maps.clear();  // only float's are compared with
     result_.columns.push_back(std::move(predictions));
   }
   row.weight_bits = method.weight_bits;
@@ -224,6 +225,7 @@ void TableRun::describe() {
   if (!calibration_.empty()) images += fmt::format(", calibrated on {} other images", calibration_.front()->count());
   if (training_) images += fmt::format(", trained on {}", training_->count());
   report.notes.insert(report.notes.begin(), images + ".");
+  describe_segmentation(table_.data, *evaluation_, report);
   compare_speeds();
   describe_run(report, flags_, table_.network, model_, *evaluation_, calibration_);
 }
@@ -235,6 +237,7 @@ TableResult TableRun::run() {
     if (method.kind == Method::Kind::reference) {
       result_.report.rows.push_back(accuracy_row(*reference_, nullptr));
       result_.columns.push_back(*reference_);
+      result_.columns.back().maps.clear();
     } else {
       result_.report.rows.push_back(quantized_row(method));
     }

@@ -53,7 +53,7 @@ class TrainRun {
     Progress progress("train", per_epoch * std::max(0, train_.options.epochs - done), "images");
     TrainCallbacks callbacks;
     callbacks.on_step = [&](const TrainProgress& now) {
-      progress.note(fmt::format("epoch {}/{}  loss {:.3f}{}", now.epoch + 1, now.epochs, now.loss, top1_));
+      progress.note(fmt::format("epoch {}/{}  loss {:.3f}{}", now.epoch + 1, now.epochs, now.loss, validation_text_));
       progress.advance(train_.options.batch);
     };
     callbacks.validate = [this](const Graph& network) { return validate(network); };
@@ -66,9 +66,9 @@ class TrainRun {
     Executor<float> executor(network);
     const Predictions found =
         evaluate([&](View<const float> input) { return executor.forward(input); }, validation_, EvaluateOptions{});
-    const double top1 = accuracy(found).top1;
-    top1_ = fmt::format("  top-1 {:.2f}", top1);
-    return top1;
+    const double value = headline(found);
+    validation_text_ = fmt::format("  {} {:.2f}", validation_.segmentation() ? "mIoU" : "top-1", value);
+    return value;
   }
 
   void keep(const TrainCheckpoint& checkpoint) {
@@ -81,7 +81,7 @@ class TrainRun {
   Model& model_;
   LoadedImages& validation_;
   const OutputFolder& out_;
-  std::string top1_;
+  std::string validation_text_;
 };
 
 }  // namespace
@@ -111,6 +111,7 @@ int run_train(const std::vector<std::string>& arguments) {
   LoadedWeights loaded;
   Model model = starting_network(network, train, training, data.seed, loaded);
   check_labels(training, model.graph.shape(model.graph.output()).c);
+  if (training.segmentation()) train.options.loss.ignore_label = kIgnored;
   const Dataset evaluation = open_evaluation_data(data, model);
   const auto validation = read_images("read validation images", evaluation, data, model);
   TrainingLoader loader(training, model.preprocessing, train.augmentation, data.seed,
@@ -126,6 +127,7 @@ int run_train(const std::vector<std::string>& arguments) {
   report.rows = {accuracy_row(predictions, nullptr)};
   report.notes.insert(report.notes.begin(), fmt::format("n = {} images of '{}', trained on {} others.",
                                                         validation->count(), data.data, loader.count()));
+  describe_segmentation(data, *validation, report);
   describe_run(report, flags, network, model, *validation);
   out.write_report(report);
   out.write("config.cfg", flags.config_text());

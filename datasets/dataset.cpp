@@ -16,11 +16,17 @@ namespace binade {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::array<DatasetEntry, 4> kKinds{{
+constexpr std::array<DatasetEntry, 7> kKinds{{
     {"imagenet", "val/<wnid>/*.JPEG, <wnid>/*.JPEG or flat; labels.csv, synsets.txt or 1000 wnids give the class",
      open_imagenet},
     {"folder", "a class per folder; classes.txt (index, name) or the sorted names give the class", open_folder},
     {"generated", "shapes and textures under clutter, written by this program in ImageNet layout", open_generated},
+    {"camvid", "lists test.txt (or val.txt) and train.txt of lines 'image label-map'; classes.txt (index, name)",
+     open_camvid},
+    {"cityscapes", "leftImg8bit/val/CITY/*.png and gtFine/val/CITY/*_labelIds.png or *_labelTrainIds.png; 19 classes",
+     open_cityscapes},
+    {"generated-streets", "drawn street scenes of Cityscapes' classes, written by this program in its layout",
+     open_generated_streets},
     {"images", "every image below the folder, without labels: to calibrate and verify", open_unlabelled},
 }};
 
@@ -93,12 +99,20 @@ Dataset choose_images(const Dataset& dataset, int images, std::uint64_t seed) {
   }
   std::sort(order.begin(), order.end(),
             [](const Ticket& a, const Ticket& b) { return std::pair(a.turn, a.hash) < std::pair(b.turn, b.hash); });
-  Dataset chosen{dataset.kind, dataset.root, {}, dataset.classes};
+  Dataset chosen = dataset;
+  chosen.items.clear();
   for (int i = 0; i < images; ++i) chosen.items.push_back(dataset.items[order[static_cast<std::size_t>(i)].item]);
   return chosen;
 }
 
 void check_labels(const Dataset& dataset, int classes) {
+  if (dataset.segmentation()) {
+    if (static_cast<int>(dataset.classes.size()) <= classes) return;
+    throw DataError(
+        fmt::format("the network has {} classes, but the label maps of '{}' have {}; is this the data set "
+                    "that the network was trained for?",
+                    classes, dataset.root.string(), dataset.classes.size()));
+  }
   std::vector<std::string> offenders;
   for (const DatasetItem& item : dataset.items) {
     if (item.label < 0 || item.label >= classes)
@@ -116,6 +130,15 @@ void check_labels(const Dataset& dataset, int classes) {
       "the network has {} classes (0..{}), but {} of {} images of '{}' have another label; is "
       "this the data set that the network was trained for?{}",
       classes, classes - 1, offenders.size(), dataset.items.size(), dataset.root.string(), list_of(offenders)));
+}
+
+Dataset without_labels(Dataset dataset) {
+  for (DatasetItem& item : dataset.items) {
+    item.label = kNoLabel;
+    item.label_map.clear();
+  }
+  dataset.label_values.clear();
+  return dataset;
 }
 
 bool is_image_name(const fs::path& path) {

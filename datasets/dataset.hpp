@@ -1,6 +1,7 @@
 // Labelled lists of image files: what a data set is, the table of kinds, and seeded subsets.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -15,10 +16,13 @@ namespace binade {
 
 /// The label of an image that has none.
 inline constexpr int kNoLabel = -1;
+/// The class of a pixel that does not count.
+inline constexpr std::uint8_t kIgnored = 255;
 
 struct DatasetItem {
-  std::string path;  ///< below the root, with '/'
-  int label = 0;     ///< class index, or kNoLabel
+  std::string path;            ///< below the root, with '/'
+  int label = 0;               ///< class index, or kNoLabel; means nothing where there is a label map
+  std::string label_map = {};  ///< segmentation: a PNG file with a class per pixel, below the root
   friend bool operator==(const DatasetItem&, const DatasetItem&) = default;
 };
 
@@ -28,7 +32,11 @@ struct Dataset {
   std::filesystem::path root;
   std::vector<DatasetItem> items;
   std::vector<std::string> classes;  ///< names by class index; may be longer than the classes that occur
+  /// Segmentation: the class of each value that a label map holds, kIgnored, or -1 for a value that it must not hold.
+  std::vector<std::int16_t> label_values = {};
+  std::vector<std::array<std::uint8_t, 3>> colors = {};  ///< segmentation: RGB by class, for pictures
 
+  bool segmentation() const { return !label_values.empty(); }
   std::filesystem::path file(const DatasetItem& item) const { return root / item.path; }
 };
 
@@ -60,8 +68,12 @@ Dataset open_dataset(const DatasetOptions& options);
 /// of the choice of n + 1. @throws UsageError if there are fewer images
 Dataset choose_images(const Dataset& dataset, int images, std::uint64_t seed);
 
+/// Of a segmentation only the number of classes is known: a network may have more of them (one for void), not fewer.
 /// @throws DataError naming every image whose label is not in [0, classes), or saying that there are no labels
 void check_labels(const Dataset& dataset, int classes);
+
+/// The same images as mere images, for those who do not want labels: calibration, verification, distillation.
+Dataset without_labels(Dataset dataset);
 
 /// True for the file name endings that are taken for images (.jpeg .jpg .png .bmp .webp, any case).
 bool is_image_name(const std::filesystem::path& path);
@@ -74,6 +86,9 @@ Dataset open_imagenet(const DatasetOptions& options);
 Dataset open_folder(const DatasetOptions& options);
 Dataset open_generated(const DatasetOptions& options);
 Dataset open_unlabelled(const DatasetOptions& options);
+Dataset open_camvid(const DatasetOptions& options);
+Dataset open_cityscapes(const DatasetOptions& options);
+Dataset open_generated_streets(const DatasetOptions& options);
 
 // Shared by the kinds.
 

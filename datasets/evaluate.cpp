@@ -76,7 +76,8 @@ Predictions evaluate(const Network& network, ImageSource& images, std::span<cons
 }
 
 Predictions evaluate(const Network& network, LoadedImages& images, const EvaluateOptions& options) {
-  Predictions predictions = evaluate(network, images, images.labels(), options);
+  Predictions predictions = images.segmentation() ? evaluate_segmentation(network, images, options)
+                                                  : evaluate(network, images, images.labels(), options);
   for (const DatasetItem& item : images.dataset().items) predictions.images.push_back(item.path);
   predictions.hashes = images.hashes();
   return predictions;

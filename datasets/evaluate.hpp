@@ -11,8 +11,8 @@
 
 namespace binade {
 
-/// Anything that turns a batch {n, h, w, c} into logits {n, 1, 1, classes}, valid until the next call: an executor, an
-/// integer program, another runtime.
+/// Anything that turns a batch {n, h, w, c} into logits {n, 1, 1, classes}, or scores {n, h', w', classes} of a
+/// segmentation, valid until the next call: an executor, an integer program, another runtime.
 using Network = std::function<View<const float>(View<const float> images)>;
 
 struct EvaluateOptions {
@@ -28,7 +28,18 @@ struct EvaluateOptions {
 Predictions evaluate(const Network& network, ImageSource& images, std::span<const int> labels,
                      const EvaluateOptions& options = {});
 
-/// The same with paths and hashes of the files.
+/// Classification or segmentation, as the images are labelled, with paths and hashes of the files.
 Predictions evaluate(const Network& network, LoadedImages& images, const EvaluateOptions& options = {});
+
+/// Segmentation: the class of the largest score of every pixel of the label maps, counted; scores of another size are
+/// stretched to theirs bilinearly (centres of pixels, as align_corners = false). Of the network's classes only those
+/// that the data set has can win, so that an output for void never does. `images` and `hashes` of the result stay
+/// empty; `maps` holds the classes found.
+/// @throws DataError if the network's output is no map, has fewer classes than the data set, or holds NaN
+Predictions evaluate_segmentation(const Network& network, LoadedImages& images, const EvaluateOptions& options = {});
+
+/// The class of the largest of the first `classes` scores of every pixel, at the size of `best`; of equal ones the
+/// lowest class. @shape scores: {1, h, w, c >= classes}; best: {1, h', w', 1}
+void best_labels(View<const float> scores, int classes, Pixels& best);
 
 }  // namespace binade

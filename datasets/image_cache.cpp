@@ -68,15 +68,24 @@ void ImageCache::work() {
       const std::scoped_lock lock(mutex_);
       slots_[item].done = true;
       // Which images are kept is decided by what fits when they arrive; what they hold does not depend on it.
-      const std::size_t bytes = static_cast<std::size_t>(slots_[item].pixels.count());
+      const LabelledPixels& pixels = slots_[item].pixels;
+      const auto bytes = static_cast<std::size_t>(pixels.image.count() + pixels.labels.count());
       if (bytes <= budget_bytes_) {
         budget_bytes_ -= bytes;
       } else {
-        slots_[item].pixels = Pixels();
+        slots_[item].pixels = {};
       }
     }
     loaded_.notify_all();
   }
+}
+
+LabelledPixels ImageCache::prepare(const DatasetItem& item, std::span<const std::byte> file) const {
+  if (item.label_map.empty()) return prepare_(file, {});
+  return prepare_(file, with_context("label map " + item.label_map, [&] {
+                    return to_classes(decode_label_map(read_file(dataset_.root / item.label_map)),
+                                      dataset_.label_values);
+                  }));
 }
 
 void ImageCache::load(std::size_t item) {
@@ -84,7 +93,7 @@ void ImageCache::load(std::size_t item) {
   try {
     const std::vector<std::byte> bytes = read_file(dataset_.file(dataset_.items[item]));
     slot.hash = sha256_hex(bytes);
-    slot.pixels = prepare_(bytes);
+    slot.pixels = prepare(dataset_.items[item], bytes);
   } catch (const std::exception& error) {
     slot.bad = error.what();
   }
@@ -139,11 +148,12 @@ void ImageCache::wait_for(int first, int count) {
   if (is_bad) finish();
 }
 
-const Pixels& ImageCache::image(int item, Pixels& scratch) const {
+const LabelledPixels& ImageCache::image(int item, LabelledPixels& scratch) const {
   const auto index = static_cast<std::size_t>(item);
-  if (slots_[index].pixels.count() > 0) return slots_[index].pixels;
+  if (slots_[index].pixels.image.count() > 0) return slots_[index].pixels;
   const std::filesystem::path path = dataset_.file(dataset_.items[index]);
-  scratch = with_context("reading '" + path.string() + "' again", [&] { return prepare_(read_file(path)); });
+  scratch = with_context("reading '" + path.string() + "' again",
+                         [&] { return prepare(dataset_.items[index], read_file(path)); });
   return scratch;
 }
 

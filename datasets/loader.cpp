@@ -9,13 +9,48 @@
 #include "core/base/parallel.hpp"
 
 namespace binade {
+namespace {
+
+/// Evaluation's view of an image and its label map.
+LabelledPixels prepare_evaluation(std::span<const std::byte> file, Pixels labels, const Preprocessing& preprocessing,
+                                  LoadOptions::Resolution resolution) {
+  LabelledPixels prepared{prepare_image(file, preprocessing), std::move(labels)};
+  if (prepared.labels.count() == 0) return prepared;
+  if (resolution == LoadOptions::Resolution::network) {
+    prepared.labels = resize_and_crop_labels(prepared.labels, preprocessing);
+  } else if (!keeps_everything(prepared.labels, preprocessing)) {
+    throw DataError(
+        "the network sees a crop of the image, so that its label map cannot be compared as it is; give the resize rule "
+        "'exact', or count pixels at the resolution of the network");
+  }
+  return prepared;
+}
+
+/// What training varies anew in every epoch. Without random crops every epoch would resize alike, and an image that
+/// does not fit must show now.
+LabelledPixels prepare_training(std::span<const std::byte> file, const Pixels& labels,
+                                const Preprocessing& preprocessing, const Augmentation& augmentation) {
+  Pixels image = decode_image(file, preprocessing.color);
+  if (labels.count() > 0) {
+    Pixels resized = resize_by_rule(image, preprocessing);
+    const Shape& shape = resized.shape();
+    Pixels classes = resize_labels(labels, shape.h, shape.w);
+    return {std::move(resized), std::move(classes)};
+  }
+  return {augmentation.random_crop ? std::move(image) : resize_and_crop(image, preprocessing), {}};
+}
+
+}  // namespace
 
 LoadedImages::LoadedImages(const Dataset& dataset, const Preprocessing& preprocessing, const LoadOptions& options)
     : preprocessing_(preprocessing),
       skip_bad_images_(options.skip_bad_images),
       normaliser_(preprocessing),
       cache_(
-          dataset, [preprocessing](std::span<const std::byte> file) { return prepare_image(file, preprocessing); },
+          dataset,
+          [preprocessing, resolution = options.resolution](std::span<const std::byte> file, Pixels labels) {
+            return prepare_evaluation(file, std::move(labels), preprocessing, resolution);
+          },
           options) {}
 
 int LoadedImages::count() const {
@@ -29,13 +64,19 @@ View<const float> LoadedImages::images(int first, int images) {
   batch_.resize(shape().with_batch(images));
   const auto per_image = static_cast<std::size_t>(shape().count());
   parallel_for(images, 1, [&](std::int64_t begin, std::int64_t end) {
-    Pixels scratch;
+    LabelledPixels scratch;
     for (std::int64_t i = begin; i < end; ++i) {
-      const Pixels& pixels = cache_.image(first + static_cast<int>(i), scratch);
+      const Pixels& pixels = cache_.image(first + static_cast<int>(i), scratch).image;
       normaliser_(pixels.span(), batch_.span().subspan(static_cast<std::size_t>(i) * per_image, per_image));
     }
   });
   return static_cast<const Tensor<float>&>(batch_).view();
+}
+
+const Pixels& LoadedImages::label_map(int image, LabelledPixels& scratch) {
+  require(segmentation() && image >= 0 && image < count(), "LoadedImages: no label map at that position");
+  cache_.wait_for(image, 1);
+  return cache_.image(image, scratch).labels;
 }
 
 const Dataset& LoadedImages::dataset() {
@@ -67,10 +108,8 @@ TrainingLoader::TrainingLoader(const Dataset& dataset, const Preprocessing& prep
       normaliser_(preprocessing),
       cache_(
           dataset,
-          [preprocessing, augmentation](std::span<const std::byte> file) {
-            Pixels image = decode_image(file, preprocessing.color);
-            // Without random crops every epoch would resize alike; and an image that does not fit must show now.
-            return augmentation.random_crop ? image : resize_and_crop(image, preprocessing);
+          [preprocessing, augmentation](std::span<const std::byte> file, const Pixels& labels) {
+            return prepare_training(file, labels, preprocessing, augmentation);
           },
           options) {
   cache_.finish();
@@ -132,7 +171,8 @@ void TrainingLoader::work() {
       std::shared_ptr<Batch> fresh = spare_.empty() ? std::make_shared<Batch>() : std::move(spare_.back());
       if (!spare_.empty()) spare_.pop_back();
       fresh->images.resize(shape().with_batch(batch_));
-      fresh->labels.resize(Shape{batch_, 1, 1, 1});
+      const bool dense = dataset().segmentation();
+      fresh->labels.resize(Shape{batch_, dense ? shape().h : 1, dense ? shape().w : 1, 1});
       fresh->missing = batch_;
       window_.push_back(std::move(fresh));
     }
@@ -155,14 +195,22 @@ void TrainingLoader::work() {
 }
 
 void TrainingLoader::make(int item, int epoch, Batch& batch, int slot) const {
-  Pixels scratch;
-  const Pixels& image = cache_.image(item, scratch);
+  LabelledPixels scratch;
+  const LabelledPixels& image = cache_.image(item, scratch);
   const Random random(mix_bits(seed_) + static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(item));
+  const auto write = [&](const Pixels& varied) {
+    const auto per_image = static_cast<std::size_t>(varied.count());
+    normaliser_(varied.span(), batch.images.span().subspan(static_cast<std::size_t>(slot) * per_image, per_image));
+  };
+  if (dataset().segmentation()) {
+    const LabelledPixels varied = augment(image, preprocessing_, augmentation_, random);
+    write(varied.image);
+    std::copy_n(varied.labels.data(), varied.labels.count(), batch.labels.data() + slot * varied.labels.count());
+    return;
+  }
   Preprocessing preprocessing = preprocessing_;
   if (!augmentation_.random_crop) preprocessing.resize = Preprocessing::Resize::none;  // the cache is cropped already
-  const Pixels varied = augment(image, preprocessing, augmentation_, random);
-  const auto per_image = static_cast<std::size_t>(varied.count());
-  normaliser_(varied.span(), batch.images.span().subspan(static_cast<std::size_t>(slot) * per_image, per_image));
+  write(augment(image.image, preprocessing, augmentation_, random));
   batch.labels[slot] = static_cast<float>(cache_.dataset().items[static_cast<std::size_t>(item)].label);
 }
 

@@ -15,6 +15,7 @@
 #include "core/io/image_source.hpp"
 #include "core/io/training_source.hpp"
 #include "datasets/dataset.hpp"
+#include "datasets/label_map.hpp"
 #include "datasets/transforms.hpp"
 
 namespace binade {
@@ -25,6 +26,9 @@ struct LoadOptions {
   /// Decoded bytes kept in memory; what does not fit is decoded again at every access. 0: half of the free memory, at
   /// most 8 GiB.
   std::size_t cache_bytes = 0;
+  /// Segmentation: which pixels an evaluation counts: those of the label maps as stored, or those of the network's
+  /// input.
+  enum class Resolution : std::uint8_t { labels, network } resolution = Resolution::labels;
 };
 
 /// An image that could not be used, and why.
@@ -33,11 +37,12 @@ struct BadImage {
   friend bool operator==(const BadImage&, const BadImage&) = default;
 };
 
-/// Reads every file of a data set once: SHA-256 of its bytes, and its pixels as `prepare` makes them. Begins at once,
-/// in the order of the items, in threads of its own.
+/// Reads every file of a data set once: SHA-256 of its bytes, and its pixels as `prepare` makes them, with those of its
+/// label map where there is one. Begins at once, in the order of the items, in threads of its own.
 class ImageCache {
  public:
-  using Prepare = std::function<Pixels(std::span<const std::byte> file)>;
+  /// `labels`, what the label map's file holds as classes, is empty for a classification.
+  using Prepare = std::function<LabelledPixels(std::span<const std::byte> file, Pixels labels)>;
 
   ImageCache(Dataset dataset, Prepare prepare, const LoadOptions& options);
   ~ImageCache();
@@ -55,19 +60,20 @@ class ImageCache {
   const Dataset& dataset() const { return dataset_; }
   int count() const { return static_cast<int>(dataset_.items.size()); }
   /// After wait_for the item. Uncached images are read again into `scratch`. May be called by several threads.
-  const Pixels& image(int item, Pixels& scratch) const;
-  /// 64 hex digits per item, and the bad ones in item order. After finish().
+  const LabelledPixels& image(int item, LabelledPixels& scratch) const;
+  /// 64 hex digits per item, of the images without their label maps, and the bad ones in item order. After finish().
   const std::vector<std::string>& hashes() const { return hashes_; }
   const std::vector<BadImage>& bad() const { return bad_; }
 
  private:
   struct Slot {
-    Pixels pixels;          ///< empty: not cached
+    LabelledPixels pixels;  ///< empty: not cached
     std::string hash, bad;  ///< `bad`: the reason
     bool done = false;
   };
   void work();
   void load(std::size_t item);
+  LabelledPixels prepare(const DatasetItem& item, std::span<const std::byte> file) const;
 
   Dataset dataset_;
   Prepare prepare_;
@@ -94,6 +100,11 @@ class LoadedImages final : public ImageSource {
   Shape shape() const override { return input_shape(preprocessing_); }
   /// Decoding of later images goes on meanwhile. @throws DataError naming every bad image
   View<const float> images(int first, int images) override;
+  /// The classes {1, h, w, 1} of an image's pixels at the resolution of the options; waits for it. `scratch` is used
+  /// where it is not cached.
+  const Pixels& label_map(int image, LabelledPixels& scratch);
+  /// True for images with label maps.
+  bool segmentation() const { return cache_.dataset().segmentation(); }
 
   /// With skip_bad_images they wait for all files, to know which are left.
   const Dataset& dataset();

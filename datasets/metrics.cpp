@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/error.hpp"
+#include "core/report/statistics.hpp"
 
 namespace binade {
 
@@ -44,39 +45,33 @@ std::int64_t ConfusionMatrix::count(int label, int predicted) const {
 }
 
 double ConfusionMatrix::accuracy() const {
-  std::int64_t right = 0, total = 0;
-  for (int c = 0; c < classes_; ++c) right += count(c, c);
-  for (const std::int64_t n : counts_) total += n;
-  return total == 0 ? 0 : 100.0 * static_cast<double>(right) / static_cast<double>(total);
+  return 100 * pixel_accuracy(counts_, classes_);
 }
 
 double ConfusionMatrix::iou(int label) const {
-  std::int64_t labelled = 0, predicted = 0;
-  for (int c = 0; c < classes_; ++c) {
-    labelled += count(label, c);
-    predicted += count(c, label);
-  }
-  if (labelled == 0) return -1;
-  const std::int64_t both = count(label, label);
-  return 100.0 * static_cast<double>(both) / static_cast<double>(labelled + predicted - both);
+  require(label >= 0 && label < classes_, "ConfusionMatrix: no such class");
+  const double iou = class_iou(counts_, classes_)[static_cast<std::size_t>(label)];
+  return iou < 0 ? -1 : 100 * iou;
 }
 
 double ConfusionMatrix::mean_iou() const {
-  double sum = 0;
-  int present = 0;
-  for (int c = 0; c < classes_; ++c) {
-    const double value = iou(c);
-    if (value < 0) continue;
-    sum += value;
-    ++present;
-  }
-  return present == 0 ? 0 : sum / present;
+  return 100 * binade::mean_iou(counts_, classes_);
 }
 
 ConfusionMatrix confusion(const Predictions& predictions) {
   ConfusionMatrix matrix(predictions.classes);
   for (std::size_t i = 0; i < predictions.labels.size(); ++i) matrix.add(predictions.labels[i], predictions.top1[i]);
+  const auto size = static_cast<std::size_t>(predictions.classes) * static_cast<std::size_t>(predictions.classes);
+  for (std::size_t i = 0; i < predictions.confusion.size(); ++i) {
+    const std::size_t cell = i % size;
+    const auto classes = static_cast<std::size_t>(predictions.classes);
+    matrix.add(static_cast<int>(cell / classes), static_cast<int>(cell % classes), predictions.confusion[i]);
+  }
   return matrix;
+}
+
+double headline(const Predictions& predictions) {
+  return predictions.confusion.empty() ? accuracy(predictions).top1 : confusion(predictions).mean_iou();
 }
 
 }  // namespace binade

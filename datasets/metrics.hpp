@@ -44,7 +44,10 @@ class ConfusionMatrix {
   std::vector<std::int64_t> counts_;
 };
 
-/// Of a classification's images.
+/// Of a classification's images, or of a segmentation's pixels.
 ConfusionMatrix confusion(const Predictions& predictions);
+
+/// The one number of a run, in percent: top-1, or the mIoU of a segmentation.
+double headline(const Predictions& predictions);
 
 }  // namespace binade

@@ -84,21 +84,8 @@ cv::Mat resize_to(const cv::Mat& image, int height, int width, Preprocessing::In
 }
 
 cv::Mat resize_by_rule(const cv::Mat& image, const Preprocessing& p) {
-  const int short_side = std::min(image.rows, image.cols);
-  switch (p.resize) {
-    case Preprocessing::Resize::none: return image;
-    case Preprocessing::Resize::exact: return resize_to(image, p.crop_height, p.crop_width, p.interpolation);
-    case Preprocessing::Resize::shrink:
-      if (image.rows >= p.crop_height && image.cols >= p.crop_width && short_side <= p.size) return image;
-      [[fallthrough]];
-    case Preprocessing::Resize::short_side: {
-      const auto scaled = [&](int side) {
-        return side == short_side ? p.size : static_cast<int>(std::int64_t{p.size} * side / short_side);
-      };
-      return resize_to(image, scaled(image.rows), scaled(image.cols), p.interpolation);
-    }
-  }
-  return image;
+  const Shape resized = resized_shape({1, image.rows, image.cols, image.channels()}, p);
+  return resize_to(image, resized.h, resized.w, p.interpolation);
 }
 
 /// A view into `image`.
@@ -134,6 +121,24 @@ cv::Rect random_rectangle(int height, int width, const Augmentation& a, Random& 
 
 }  // namespace
 
+Shape resized_shape(const Shape& image, const Preprocessing& p) {
+  const int short_side = std::min(image.h, image.w);
+  switch (p.resize) {
+    case Preprocessing::Resize::none: return image;
+    case Preprocessing::Resize::exact: return {1, p.crop_height, p.crop_width, image.c};
+    case Preprocessing::Resize::shrink:
+      if (image.h >= p.crop_height && image.w >= p.crop_width && short_side <= p.size) return image;
+      [[fallthrough]];
+    case Preprocessing::Resize::short_side: {
+      const auto scaled = [&](int side) {
+        return side == short_side ? p.size : static_cast<int>(std::int64_t{p.size} * side / short_side);
+      };
+      return {1, scaled(image.h), scaled(image.w), image.c};
+    }
+  }
+  return image;
+}
+
 int channels_of(Preprocessing::Color color) {
   return color == Preprocessing::Color::gray ? 1 : 3;
 }
@@ -147,6 +152,11 @@ Pixels prepare_image(std::span<const std::byte> file, const Preprocessing& prepr
   // The colour order is changed last, on the crop only.
   return as_pixels(centre_crop(resize_by_rule(decoded, preprocessing), preprocessing),
                    preprocessing.color == Preprocessing::Color::rgb);
+}
+
+Pixels resize_by_rule(const Pixels& image, const Preprocessing& preprocessing) {
+  set_up_opencv();
+  return as_pixels(resize_by_rule(as_mat(image), preprocessing), false);
 }
 
 Pixels resize_and_crop(const Pixels& image, const Preprocessing& preprocessing) {

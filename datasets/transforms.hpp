@@ -41,12 +41,22 @@ struct Augmentation {
   double area_min = 0.2, area_max = 1;                ///< of the crop, as a part of the image's area [ti-semantics 6.5]
   double aspect_min = 3.0 / 4, aspect_max = 4.0 / 3;  ///< width / height, log-uniform
   bool flip = true;                                   ///< left-right, with probability 1/2
+  /// Of an image with a label map, instead of area and aspect: factor on its size, log-uniform. The crop is placed at
+  /// random with random_crop.
+  double scale_min = 0.75, scale_max = 1.5;
+  double rotation = 0;  ///< of an image with a label map: at most so many degrees to either side
 };
 
 /// A varied image {1, crop_height, crop_width, c} of a decoded one. Ten tries to place a crop, then the largest centred
 /// crop of an allowed aspect [torchvision's RandomResizedCrop]. A function of its arguments alone.
 Pixels augment(const Pixels& image, const Preprocessing& preprocessing, const Augmentation& augmentation,
                Random random);
+
+/// The size {1, h, w, c} of an image after the resize rule, before any crop.
+Shape resized_shape(const Shape& image, const Preprocessing& preprocessing);
+
+/// A decoded image after the resize rule, before any crop.
+Pixels resize_by_rule(const Pixels& image, const Preprocessing& preprocessing);
 
 /// The resize and centre crop of evaluation, of a decoded image.
 Pixels resize_and_crop(const Pixels& image, const Preprocessing& preprocessing);

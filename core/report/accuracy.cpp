@@ -73,6 +73,21 @@ void compare_classification(const Predictions& predictions, const Predictions& r
   }
 }
 
+/// Percent of the pixels with the same class; nothing if a run kept no maps, or at another resolution.
+std::optional<double> pixel_agreement(const Predictions& reference, const Predictions& predictions,
+                                      const Pairs& pairs) {
+  if (reference.maps.empty() || predictions.maps.empty()) return {};
+  std::int64_t same = 0, total = 0;
+  for (const auto& [r, p] : pairs) {
+    const auto first = reference.maps[static_cast<std::size_t>(r)].span(),
+               second = predictions.maps[static_cast<std::size_t>(p)].span();
+    if (first.size() != second.size()) return {};
+    for (std::size_t i = 0; i < first.size(); ++i) same += first[i] == second[i] ? 1 : 0;
+    total += static_cast<std::int64_t>(first.size());
+  }
+  return 100 * static_cast<double>(same) / static_cast<double>(total);
+}
+
 void compare_segmentation(const Predictions& predictions, const Predictions& reference, const Pairs& pairs,
                           AccuracyRow& row) {
   std::vector<int> of_reference, of_predictions;
@@ -90,6 +105,7 @@ void compare_segmentation(const Predictions& predictions, const Predictions& ref
   }
   row.delta = 100 * (mean_iou(sum_second, predictions.classes) - mean_iou(sum_first, predictions.classes));
   row.delta_interval = in_points(bootstrap_mean_iou({first, second, predictions.classes}));
+  row.agreement = pixel_agreement(reference, predictions, pairs);
 }
 
 }  // namespace
@@ -116,7 +132,10 @@ AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* refe
   if (row.n == 0) throw DataError("column '" + row.method + "' holds no image: nothing to summarise");
 
   if (row.segmentation) {
-    row.accuracy = 100 * mean_iou(total_confusion(predictions), predictions.classes);
+    const std::vector<std::int64_t> total = total_confusion(predictions);
+    row.accuracy = 100 * mean_iou(total, predictions.classes);
+    row.pixel_accuracy = 100 * pixel_accuracy(total, predictions.classes);
+    for (const double iou : class_iou(total, predictions.classes)) row.class_iou.push_back(iou < 0 ? -1 : 100 * iou);
     row.interval = in_points(bootstrap_mean_iou({.second = predictions.confusion, .classes = predictions.classes}));
   } else {
     std::int64_t best = 0, among_best = 0;

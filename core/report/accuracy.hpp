@@ -28,12 +28,14 @@ struct AccuracyRow {
   bool segmentation = false;                 ///< `accuracy` is mIoU, else top-1
   double accuracy = 0;
   std::optional<double> top5;
+  std::optional<double> pixel_accuracy;    ///< segmentation: percent of the labelled pixels
+  std::vector<double> class_iou;           ///< segmentation: percent by class, -1 for one that is never a label
   int n = 0;                               ///< images
   std::optional<Interval> interval;        ///< 95 %, of `accuracy`
   std::optional<double> delta;             ///< accuracy minus the reference's, on the images of both
   std::optional<Interval> delta_interval;  ///< 95 %, paired
   std::optional<double> p_value;           ///< exact McNemar; classification only
-  std::optional<double> agreement;         ///< same top-1 as the reference
+  std::optional<double> agreement;         ///< same top-1 as the reference; of a segmentation, pixels
   std::optional<double> sqnr_db;           ///< of the logits, against the reference's
   double seconds = 0;                      ///< of the evaluation
   double quantize_seconds = 0;             ///< of making the network from the float one
@@ -53,7 +55,8 @@ struct AccuracyReport {
   std::vector<AccuracyRow> rows;
   std::string reference = "float";  ///< the column that differences are to
   std::string triage;
-  std::vector<std::string> notes;  ///< footnotes: skipped images, leakage, alarms
+  std::vector<std::string> classes;  ///< names, of a segmentation
+  std::vector<std::string> notes;    ///< footnotes: skipped images, leakage, alarms
   nlohmann::ordered_json config, hashes, machine, details;
 };
 
@@ -67,6 +70,9 @@ std::vector<std::string> alarms(const std::vector<AccuracyRow>& rows, int classe
 nlohmann::ordered_json to_json(const AccuracyReport& report);
 /// The table for people: numbers rounded, intervals beside them, n and the notes below.
 Table to_table(const AccuracyReport& report);
+/// Segmentation: the IoU of every class that occurs, a column per method.
+Table to_class_table(const AccuracyReport& report);
+/// Both tables, or what the format wants.
 std::string render(const AccuracyReport& report, Format format);
 
 }  // namespace binade

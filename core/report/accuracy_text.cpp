@@ -32,7 +32,12 @@ const char* metric(const AccuracyRow& row) {
 
 Json to_json(const AccuracyRow& row) {
   Json json{{"method", row.method}, {metric(row), row.accuracy}};
-  if (!row.segmentation) json["top5"] = number(row.top5);
+  if (!row.segmentation) {
+    json["top5"] = number(row.top5);
+  } else {
+    json["pixel_accuracy"] = number(row.pixel_accuracy);
+    for (const double iou : row.class_iou) json["class_iou"].push_back(iou < 0 ? Json(nullptr) : Json(iou));
+  }
   json["n"] = row.n;
   json["interval"] = list(row.interval);
   json["delta"] = number(row.delta);
@@ -130,7 +135,7 @@ std::string render_csv(const AccuracyReport& report) {
       cells.push_back(value.is_null() ? "" : value.is_string() ? value.get<std::string>() : value.dump());
     };
     for (const auto& [name, value] : json.items()) {
-      if (name == "calibration_sets") continue;
+      if (name == "calibration_sets" || name == "class_iou") continue;
       if (name == "interval" || name == "delta_interval") {
         add(name + "_lo", value.is_null() ? value : value[0]);
         add(name + "_hi", value.is_null() ? value : value[1]);
@@ -192,6 +197,7 @@ nlohmann::ordered_json to_json(const AccuracyReport& report) {
   for (const AccuracyRow& row : report.rows) json["rows"].push_back(to_json(row));
   json["triage"] = report.triage;
   json["notes"] = report.notes;
+  if (!report.classes.empty()) json["classes"] = report.classes;
   json["config"] = report.config;
   json["hashes"] = report.hashes;
   json["machine"] = report.machine;
@@ -203,34 +209,38 @@ Table to_table(const AccuracyReport& report) {
   const bool segmentation = !report.rows.empty() && report.rows.front().segmentation;
   Table table;
   table.columns = {{"method", false}, {segmentation ? "mIoU" : "top-1"}, {"95 % interval"}};
-  if (!segmentation) table.columns.push_back({"top-5"});
+  table.columns.push_back({segmentation ? "pixels" : "top-5"});
   for (const char* name : {"n", "Δ", "95 % of Δ"}) table.columns.push_back({name});
-  if (!segmentation) {
-    for (const char* name : {"p", "agree", "SQNR dB"}) table.columns.push_back({name});
-  }
+  if (!segmentation) table.columns.push_back({"p"});
+  table.columns.push_back({"agree"});
+  if (!segmentation) table.columns.push_back({"SQNR dB"});
   table.columns.push_back({"seconds"});
   for (const AccuracyRow& row : report.rows) {
     std::vector<std::string> cells{
         row.method, cell(row.accuracy, 2),
         row.interval ? fmt::format("{:.2f} … {:.2f}", row.interval->lo, row.interval->hi) : "–"};
-    if (!segmentation) cells.push_back(cell(row.top5, 2));
+    cells.push_back(cell(segmentation ? row.pixel_accuracy : row.top5, 2));
     cells.push_back(std::to_string(row.n));
     cells.push_back(row.delta ? with_sign(*row.delta) : "–");
     cells.push_back(row.delta_interval ? with_sign(row.delta_interval->lo) + " … " + with_sign(row.delta_interval->hi)
                                        : "–");
-    if (!segmentation) {
-      cells.push_back(p_cell(row.p_value));
-      cells.push_back(cell(row.agreement, 2));
-      cells.push_back(cell(row.sqnr_db, 1));
-    }
+    if (!segmentation) cells.push_back(p_cell(row.p_value));
+    cells.push_back(cell(row.agreement, 2));
+    if (!segmentation) cells.push_back(cell(row.sqnr_db, 1));
     cells.push_back(cell(row.seconds, 1));
     table.rows.push_back(std::move(cells));
   }
   const bool compares = std::any_of(report.rows.begin(), report.rows.end(), [](const auto& row) { return row.delta; });
   if (compares) {
-    table.notes.push_back(fmt::format("Δ, p (exact McNemar){} are to {}, paired image by image; intervals at 95 %.",
-                                      segmentation ? "" : ", agreement of the top class and SQNR of the logits",
-                                      report.reference));
+    table.notes.push_back(
+        segmentation
+            ? fmt::format(
+                  "pixels: percent of the labelled ones that are right. Δ of mIoU and agreement (of all pixels) "
+                  "are to {}, paired image by image; intervals at 95 % by bootstrap over images.",
+                  report.reference)
+            : fmt::format("Δ, p (exact McNemar), agreement of the top class and SQNR of the logits are to {}, paired "
+                          "image by image; intervals at 95 %.",
+                          report.reference));
   }
   for (const AccuracyRow& row : report.rows) {
     if (row.sets.size() > 1) table.notes.push_back(spread_note(row));
@@ -240,10 +250,27 @@ Table to_table(const AccuracyReport& report) {
   return table;
 }
 
+Table to_class_table(const AccuracyReport& report) {
+  Table table{.columns = {{"IoU", false}}, .rows = {}, .notes = {}};
+  for (const AccuracyRow& row : report.rows) table.columns.push_back({row.method});
+  const std::size_t classes = report.rows.empty() ? 0 : report.rows.front().class_iou.size();
+  for (std::size_t c = 0; c < classes; ++c) {
+    if (report.rows.front().class_iou[c] < 0) continue;
+    std::vector<std::string> cells{c < report.classes.size() ? report.classes[c] : fmt::format("class {}", c)};
+    for (const AccuracyRow& row : report.rows) {
+      cells.push_back(c < row.class_iou.size() ? fmt::format("{:.2f}", row.class_iou[c]) : "–");
+    }
+    table.rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
 std::string render(const AccuracyReport& report, Format format) {
   if (format == Format::json) return to_json(report).dump(2) + "\n";
   if (format == Format::csv) return render_csv(report);
-  return render(to_table(report), format);
+  const Table classes = to_class_table(report);
+  const std::string text = render(to_table(report), format);
+  return classes.rows.empty() ? text : text + "\n" + render(classes, format);
 }
 
 }  // namespace binade

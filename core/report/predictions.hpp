@@ -24,6 +24,9 @@ struct Predictions {
   /// Segmentation: pixel counts n x classes x classes, [image][label][predicted], ignored pixels left out.
   /// Empty for classification. There `labels`, `top1` and `top5` are empty instead.
   std::vector<std::int64_t> confusion;
+  /// Segmentation: the predicted classes {1, h, w, 1} of every image, to compare with another method's on the way; not
+  /// kept in files. May be empty.
+  std::vector<Tensor<std::uint8_t>> maps;
   double seconds = 0;  ///< wall clock of the evaluation
 
   int count() const { return static_cast<int>(hashes.size()); }

@@ -69,11 +69,10 @@ double sqnr_db(std::span<const float> reference, std::span<const float> value) {
   return 10 * std::log10(signal / noise);
 }
 
-double mean_iou(std::span<const std::int64_t> confusion, int classes) {
+std::vector<double> class_iou(std::span<const std::int64_t> confusion, int classes) {
   const auto size = static_cast<std::size_t>(classes);
-  require(confusion.size() == size * size, "mean_iou: the confusion is classes x classes");
-  double sum = 0;
-  int present = 0;
+  require(confusion.size() == size * size, "class_iou: the confusion is classes x classes");
+  std::vector<double> result(size, -1);
   for (std::size_t k = 0; k < size; ++k) {
     std::int64_t labelled = 0, predicted = 0;
     for (std::size_t i = 0; i < size; ++i) {
@@ -81,11 +80,29 @@ double mean_iou(std::span<const std::int64_t> confusion, int classes) {
       predicted += confusion[i * size + k];
     }
     const std::int64_t both = confusion[k * size + k], either = labelled + predicted - both;
-    if (either == 0) continue;
-    sum += static_cast<double>(both) / static_cast<double>(either);
+    if (labelled > 0) result[k] = static_cast<double>(both) / static_cast<double>(either);
+  }
+  return result;
+}
+
+double mean_iou(std::span<const std::int64_t> confusion, int classes) {
+  double sum = 0;
+  int present = 0;
+  for (const double iou : class_iou(confusion, classes)) {
+    if (iou < 0) continue;
+    sum += iou;
     ++present;
   }
   return present == 0 ? 0 : sum / present;
+}
+
+double pixel_accuracy(std::span<const std::int64_t> confusion, int classes) {
+  const auto size = static_cast<std::size_t>(classes);
+  require(confusion.size() == size * size, "pixel_accuracy: the confusion is classes x classes");
+  std::int64_t right = 0, total = 0;
+  for (std::size_t k = 0; k < size; ++k) right += confusion[k * size + k];
+  for (const std::int64_t count : confusion) total += count;
+  return total == 0 ? 0 : static_cast<double>(right) / static_cast<double>(total);
 }
 
 Interval bootstrap_mean_iou(const ConfusionPair& pair, int resamples, std::uint64_t seed, double confidence) {

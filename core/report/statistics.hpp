@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace binade {
 
@@ -52,9 +53,17 @@ double mcnemar_p(const PairedCounts& counts);
 /// @math 10 log10(sum reference^2 / sum (reference - value)^2), summed in double in the given order
 double sqnr_db(std::span<const float> reference, std::span<const float> value);
 
-/// Mean over classes of intersection / union, classes absent from both labels and predictions left out.
+/// Of every class: intersection / union, or -1 if it is never a label.
+/// @math true / (true + false positives + false negatives)
+/// @shape confusion: classes x classes, [label][predicted]
+std::vector<double> class_iou(std::span<const std::int64_t> confusion, int classes);
+
+/// Mean of class_iou over the classes that occur as labels.
 /// @shape confusion: classes x classes, [label][predicted]
 double mean_iou(std::span<const std::int64_t> confusion, int classes);
+
+/// Part of the pixels on the diagonal; 0 for an empty confusion.
+double pixel_accuracy(std::span<const std::int64_t> confusion, int classes);
 
 /// Per-image confusions, n x classes x classes, of one method or of two on the same images.
 struct ConfusionPair {
