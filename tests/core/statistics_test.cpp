@@ -118,6 +118,11 @@ TEST(Statistics, MeanIouLeavesAbsentClassesOut) {
   const std::array<std::int64_t, 9> confusion{3, 1, 0, 0, 2, 0, 0, 0, 0};
   EXPECT_NEAR(mean_iou(confusion, 3), (3.0 / 4 + 2.0 / 3) / 2, 1e-12);
   EXPECT_EQ(mean_iou(std::array<std::int64_t, 4>{}, 2), 0);
+  // A class that is predicted and never a label costs the others, but has no IoU of its own.
+  const std::array<std::int64_t, 9> strange{3, 0, 1, 0, 2, 0, 0, 0, 0};
+  EXPECT_EQ(class_iou(strange, 3), (std::vector<double>{0.75, 1, -1}));
+  EXPECT_NEAR(mean_iou(strange, 3), 0.875, 1e-12);
+  EXPECT_NEAR(pixel_accuracy(strange, 3), 5.0 / 6, 1e-12);
 }
 
 TEST(Statistics, BootstrapCoversAndPairs) {

@@ -43,6 +43,33 @@ TEST_P(FloatAccuracy, IsThatOfOtherRuntimes) {
   }
 }
 
+struct SegmentationCase {
+  const char *network, *kind, *images;
+  double miou, pixels;
+};
+
+class FloatSegmentation : public testing::TestWithParam<SegmentationCase> {};
+
+TEST_P(FloatSegmentation, IsThatOfOtherRuntimes) {
+  const SegmentationCase& wanted = GetParam();
+  const fs::path data(BINADE_SHARED_DATA);
+  const fs::path file = data / "weights" / (std::string(wanted.network) + ".onnx");
+  if (!fs::exists(file)) GTEST_SKIP() << file << " is not there";
+  const Model model = load_model(file);
+  LoadedImages images(open_dataset({.kind = wanted.kind, .root = data / wanted.images}), model.preprocessing);
+  Executor<float> executor(model.graph);
+  const Predictions predictions =
+      evaluate([&](View<const float> batch) { return executor.forward(batch); }, images, {.batch = 2});
+  EXPECT_NEAR(confusion(predictions).mean_iou(), wanted.miou, 0.1);
+  EXPECT_NEAR(confusion(predictions).accuracy(), wanted.pixels, 0.05);
+}
+
+INSTANTIATE_TEST_SUITE_P(RealData, FloatSegmentation,
+                         testing::Values(SegmentationCase{"espnet_p2_q8_camvid", "camvid", "camvid", 55.96, 87.24},
+                                         SegmentationCase{"espnet_p2_q8_cityscapes", "cityscapes", "cityscapes-sample",
+                                                          57.14, 95.41}),
+                         [](const auto& tested) { return std::string(tested.param.kind); });
+
 INSTANTIATE_TEST_SUITE_P(
     RealData, FloatAccuracy,
     testing::Values(Case{"mobilenet_v2_1.0_224_torchvision", "imagenet", "imagenet-val650", 78.46, 95.08},
