@@ -1,7 +1,9 @@
 // Elementwise activations: ReLU, clip, leaky and parametric ReLU, sigmoid, hard sigmoid, hard swish.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <type_traits>
+#include <vector>
 
 #include "core/ops/detail.hpp"
 #include "core/ops/simd/elementwise.hpp"
@@ -94,31 +96,52 @@ Shape PRelu::infer(std::span<const Shape> in) const {
   return in[0];
 }
 
-template <class T>
-void PRelu::forward(const Forward<T>& f) const {
-  const std::int64_t c = f.out.shape.c, step = f.in[1].shape.c == 1 ? 0 : 1;
-  const T *x = f.in[0].data, *slope = f.in[1].data;
-  T* y = f.out.data;
-  parallel_for(f.out.shape.pixels(), detail::rows_per_chunk(c), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t p = begin; p < end; ++p) {
-      for (std::int64_t i = 0; i < c; ++i) {
-        const T v = x[p * c + i];
-        y[p * c + i] = v >= T(0) ? v : slope[i * step] * v;
-      }
+namespace {
+
+/// Calls body(first, count, slopes) for stretches of the elements of pixels [begin, end), with a slope for each
+/// element: long enough for vectors however few the channels are.
+template <class T, class Body>
+void with_slopes(std::int64_t pixels, View<const T> slope, std::int64_t c, const Body& body) {
+  const std::int64_t repeats = std::max<std::int64_t>(1, 256 / c), stretch = repeats * c;
+  std::vector<T> slopes(static_cast<std::size_t>(stretch));
+  for (std::int64_t i = 0; i < stretch; ++i) {
+    slopes[static_cast<std::size_t>(i)] = slope.data[slope.shape.c == 1 ? 0 : i % c];
+  }
+  parallel_for(pixels, detail::rows_per_chunk(c), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t at = begin * c; at < end * c; at += stretch) {
+      body(at, std::min(stretch, end * c - at), slopes.data());
     }
   });
 }
 
+}  // namespace
+
+// No branches inside: signs of activations are as good as random.
+template <class T>
+void PRelu::forward(const Forward<T>& f) const {
+  with_slopes(f.out.shape.pixels(), f.in[1], f.out.shape.c,
+              [x = f.in[0].data, y = f.out.data](std::int64_t first, std::int64_t count, const T* slopes) {
+                const T* from = x + first;
+                T* to = y + first;
+                for (std::int64_t i = 0; i < count; ++i) {
+                  const T v = from[i];
+                  const T positive = v < T(0) ? T(0) : v, negative = v < T(0) ? v : T(0);  // a NaN stays
+                  to[i] = positive + slopes[i] * negative;
+                }
+              });
+}
+
 template <class T>
 void PRelu::backward(const Backward<T>& b) const {
-  const std::int64_t c = b.dout.shape.c, slopes = b.in[1].shape.c, step = slopes == 1 ? 0 : 1;
-  const T *x = b.in[0].data, *slope = b.in[1].data, *dy = b.dout.data;
+  const std::int64_t c = b.dout.shape.c, slopes = b.in[1].shape.c;
+  const T *x = b.in[0].data, *dy = b.dout.data;
   if (T* dx = b.din[0].data) {
-    parallel_for(b.dout.shape.pixels(), detail::rows_per_chunk(c), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t p = begin; p < end; ++p) {
-        for (std::int64_t i = 0; i < c; ++i) {
-          dx[p * c + i] += x[p * c + i] >= T(0) ? dy[p * c + i] : slope[i * step] * dy[p * c + i];
-        }
+    with_slopes(b.dout.shape.pixels(), b.in[1], c, [&](std::int64_t first, std::int64_t count, const T* slope) {
+      const T *from = x + first, *gradient = dy + first;
+      T* to = dx + first;
+      for (std::int64_t i = 0; i < count; ++i) {
+        const T factor = from[i] < T(0) ? slope[i] : T(1);
+        to[i] += factor * gradient[i];
       }
     });
   }
@@ -126,8 +149,10 @@ void PRelu::backward(const Backward<T>& b) const {
     const auto sums =
         detail::pixel_sums(b.dout.shape.pixels(), c, [&](std::int64_t begin, std::int64_t end, double* s) {
           for (std::int64_t p = begin; p < end; ++p) {
+            const T *from = x + p * c, *gradient = dy + p * c;
             for (std::int64_t i = 0; i < c; ++i) {
-              if (x[p * c + i] < T(0)) s[i] += static_cast<double>(x[p * c + i]) * static_cast<double>(dy[p * c + i]);
+              const T negative = from[i] < T(0) ? from[i] : T(0);
+              s[i] += static_cast<double>(negative) * static_cast<double>(gradient[i]);
             }
           }
         });
