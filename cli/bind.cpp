@@ -121,7 +121,8 @@ void bind(Flags& flags, TrainFlags& train) {
             {.when_unset = "train/ below --data"});
   flags.add("width", train.width, "factor on the channels of a network of the zoo");
   flags.add("classes", train.classes, "of a network of the zoo; 0: as many as the data has");
-  flags.add("input-size", train.input_size, "pixels, square, of a network of the zoo; 0: its own");
+  flags.add("input-size", train.input_size, "pixels of a network of the zoo: 224, or height x width such as 360x480",
+            {.when_unset = "its own"});
   flags.add("train.epochs", options.epochs, "how often every image is seen");
   flags.add("train.batch", options.batch, "images per step");
   flags.add("train.learning-rate", options.schedule.learning_rate, "at its peak");
