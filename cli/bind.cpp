@@ -56,6 +56,8 @@ void bind_evaluation(Flags& flags, DataFlags& data) {
             "segmentation: the pixels that count are those of the label maps, to which scores are stretched, or those "
             "of the network's input",
             {.choices = {"labels", "network"}});
+  flags.add("overlays", data.overlays,
+            "segmentation: so many pictures per method in OUT/overlays: image, labels, predictions");
   flags.add("allow-leakage", data.allow_leakage,
             "evaluate on images that calibration or training sees, too; the table then says so");
   flags.add("seed", data.seed, "of every choice that is made at random");

@@ -37,6 +37,7 @@ struct DataFlags {
   int calibration_images = 256;
   bool skip_bad_images = false;
   std::string resolution = "labels";  ///< of a segmentation's pixels that are counted
+  int overlays = 0;                   ///< pictures of a segmentation below --out
   bool allow_leakage = false;
   GeneratedOptions generated;
   StreetOptions streets;

@@ -73,6 +73,7 @@ int run_evaluate(const std::vector<std::string>& arguments) {
   note_bad_images("evaluation", *images, report.notes);
   for (const std::string& alarm : alarms(report.rows, predictions.classes)) report.notes.push_back(alarm);
   describe_run(report, flags, network, model, *images);
+  keep_overlays(output, data, *images, predictions);
   out.write_report(report);
   if (out) write_predictions(out.file("predictions.h5"), {predictions});
   fmt::print("{}", render(report, format_of(output.format)));

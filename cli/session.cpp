@@ -15,6 +15,7 @@
 #include "core/graph/executor.hpp"
 #include "core/io/atomic_file.hpp"
 #include "datasets/leakage.hpp"
+#include "datasets/overlay.hpp"
 
 namespace binade {
 namespace {
@@ -159,6 +160,14 @@ void describe_segmentation(const DataFlags& data, LoadedImages& images, Accuracy
                                      data.resolution == "network"
                                          ? fmt::format("the network's input, {}x{}", images.shape().h, images.shape().w)
                                          : "the label maps"));
+}
+
+void keep_overlays(const OutputFlags& output, const DataFlags& data, LoadedImages& images,
+                   const Predictions& predictions) {
+  check_count("overlays", data.overlays);
+  if (data.overlays == 0 || predictions.maps.empty()) return;
+  if (output.out.empty()) throw UsageError("--overlays: pictures want a folder; give --out");
+  write_overlays(images, predictions, data.overlays, fs::path(output.out) / "overlays" / predictions.method);
 }
 
 void note_bad_images(const std::string& what, LoadedImages& images, std::vector<std::string>& notes) {

@@ -45,6 +45,10 @@ Dataset chosen_calibration(const Dataset& all, const DataFlags& data, const Flag
 /// Names of the classes and a note that says which pixels were counted; nothing for a classification.
 void describe_segmentation(const DataFlags& data, LoadedImages& images, AccuracyReport& report);
 
+/// OUT/overlays/METHOD/*.png, as many as --overlays says. @throws UsageError if they are wanted without --out
+void keep_overlays(const OutputFlags& output, const DataFlags& data, LoadedImages& images,
+                   const Predictions& predictions);
+
 /// Decodes them all, with a progress bar. @throws DataError naming every bad image, unless --skip-bad-images
 std::unique_ptr<LoadedImages> read_images(const std::string& what, const Dataset& dataset, const DataFlags& data,
                                           const Model& model);

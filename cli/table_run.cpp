@@ -187,6 +187,7 @@ AccuracyRow TableRun::quantized_row(const Method& method) {
       row.quantize_seconds = seconds;
     }
     sets.push_back({found.accuracy, found.agreement.value_or(0), found.sqnr_db.value_or(0)});
+    keep_overlays(table_.output, table_.data, *evaluation_, predictions);
     predictions.maps.clear();  // only float's are compared with
     result_.columns.push_back(std::move(predictions));
   }
@@ -236,6 +237,7 @@ TableResult TableRun::run() {
   for (const Method& method : methods_) {
     if (method.kind == Method::Kind::reference) {
       result_.report.rows.push_back(accuracy_row(*reference_, nullptr));
+      keep_overlays(table_.output, table_.data, *evaluation_, *reference_);
       result_.columns.push_back(*reference_);
       result_.columns.back().maps.clear();
     } else {

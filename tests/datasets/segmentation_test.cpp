@@ -10,6 +10,7 @@
 #include "core/base/parallel.hpp"
 #include "datasets/evaluate.hpp"
 #include "datasets/metrics.hpp"
+#include "datasets/overlay.hpp"
 #include "tests/datasets/fixture.hpp"
 
 namespace binade {
@@ -353,6 +354,32 @@ TEST(EvaluateSegmentation, RefusesWhatDoesNotFit) {
   EXPECT_TRUE(contains(refuse({6, 1, 1, 5}, 0), "segmentation network"));
   EXPECT_TRUE(contains(refuse({6, 24, 32, 2}, 0), "2 classes"));
   EXPECT_TRUE(contains(refuse({6, 24, 32, 5}, std::nanf("")), "image 0 holds NaN"));
+}
+
+TEST(Overlay, ShowsImageLabelsAndPredictions) {
+  Pixels image(Shape{1, 2, 2, 3}), labels(Shape{1, 2, 2, 1}), predicted(Shape{1, 2, 2, 1});
+  for (std::int64_t i = 0; i < image.count(); ++i) image[i] = 100;
+  labels[0] = kIgnored, labels[3] = 1, predicted[3] = 0;
+  const std::vector<std::array<std::uint8_t, 3>> colors{{0, 0, 200}, {50, 0, 0}};
+  const Pixels found = overlay(image, labels, predicted, colors);
+  ASSERT_EQ(found.shape(), (Shape{1, 2, 6, 3}));
+  const auto pixel = [&](int y, int x) {
+    return std::array<int, 3>{found[(y * 6 + x) * 3], found[(y * 6 + x) * 3 + 1], found[(y * 6 + x) * 3 + 2]};
+  };
+  EXPECT_EQ(pixel(1, 1), (std::array<int, 3>{100, 100, 100}));
+  EXPECT_EQ(pixel(0, 2), (std::array<int, 3>{40, 40, 40}));
+  EXPECT_EQ(pixel(1, 3), (std::array<int, 3>{70, 40, 40}));
+  EXPECT_EQ(pixel(1, 5), (std::array<int, 3>{40, 40, 160}));
+}
+
+TEST(Overlay, IsWrittenForTheFirstImages) {
+  const TemporaryFolder root;
+  write_camvid(root / "set", 30, 44);
+  LoadedImages images(open_dataset({.kind = "camvid", .root = root / "set"}), input_of(24, 32));
+  write_overlays(images, evaluate(HalfSize{}, images), 2, root / "out/float");
+  const Pixels picture = decode_image(read_file(root / "out/float/1.png"), Preprocessing::Color::rgb);
+  EXPECT_EQ(picture.shape(), (Shape{1, 30, 132, 3}));
+  EXPECT_FALSE(fs::exists(root / "out/float/2.png"));
 }
 
 TEST(TrainingLoader, LabelMapsComeWithTheImages) {
