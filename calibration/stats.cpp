@@ -4,13 +4,22 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "core/base/error.hpp"
 #include "core/base/fixed_point.hpp"
 
 namespace binade {
 
 void ExactSum::add(double x) {
-  require(std::isfinite(x) && std::abs(x) < 0x1p62, "ExactSum: a term is out of range");
+  require(!std::isnan(x), "ExactSum: a term is not a number");
+  if (!(std::abs(x) < 0x1p62)) {
+    throw DataError(fmt::format(
+        "a tensor holds values whose squares reach {:.3g}; nothing sensible comes of quantizing that: has the "
+        "network been trained (running statistics of its batch norms, too), and does it get the input that "
+        "it was trained with?",
+        x));
+  }
   int exponent = 0;
   const double mantissa = std::frexp(x, &exponent);  // x = mantissa * 2^exponent
   const auto digits = static_cast<std::int64_t>(std::ldexp(mantissa, 53));

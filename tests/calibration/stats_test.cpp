@@ -77,6 +77,8 @@ TEST(TensorStats, ZerosAndOneSidedTensors) {
 TEST(TensorStats, NotANumberViolatesTheContract) {
   TensorStats stats;
   EXPECT_THROW(stats.add(Tensor<float>({1, 1, 1, 2}, std::nanf("")).view()), ContractError);
+  // What an untrained network makes is its owner's matter.
+  EXPECT_THROW(stats.add(Tensor<float>({1, 1, 1, 2}, 1e12F).view()), DataError);
 }
 
 TEST(Collect, ThreadsAndBatchesDoNotMatter) {
