@@ -118,6 +118,7 @@ int run_qat(const std::vector<std::string>& arguments) {
   report.details[method.name] = details_of(result);
   report.notes.insert(report.notes.begin(), fmt::format("n = {} images of '{}', trained on {} others.",
                                                         evaluation->count(), command.data.data, training->count()));
+  describe_segmentation(command.data, *evaluation, report);
   report.notes.insert(report.notes.end(), result.warnings.begin(), result.warnings.end());
   describe_run(report, flags, command.network, model, *evaluation);
   out.write_report(report);
