@@ -1,4 +1,6 @@
 // inspect: what a network consists of and costs, or what the zoo holds.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "cli/bind.hpp"
@@ -35,15 +37,24 @@ Json layers_of(const Graph& graph) {
   return layers;
 }
 
-/// What is the same for a file and a line of the zoo.
+/// The line of the zoo, or null.
+const ModelEntry* entry_of(const std::string& name) {
+  const auto zoo = model_table();
+  const auto found = std::find_if(zoo.begin(), zoo.end(), [&](const ModelEntry& entry) { return entry.name == name; });
+  return found == zoo.end() ? nullptr : &*found;
+}
+
+/// What is the same for a file and a line of the zoo. Parameters as the network's home counts them.
 Json summary_of(const std::string& name, const Graph& graph) {
+  const ModelEntry* entry = entry_of(name);
   const Macs macs = count_macs(graph);
   std::int64_t stored = 0;
   for (const ValueId id : graph.parameters()) stored += graph.shape(id).count();
   Json summary{{"name", name}, {"input", to_string(graph.shape(graph.inputs().front()))}};
   summary["output"] = to_string(graph.shape(graph.output()));
   summary["layers"] = graph.nodes().size();
-  summary["parameters"] = count_parameters(graph);
+  summary["parameters"] = entry == nullptr ? count_parameters(graph) : published_parameters(*entry, graph);
+  summary["parameters_trained"] = count_parameters(graph);
   summary["macs"] = macs.convolutions;
   summary["macs_total"] = macs.total();
   for (const int bits : {32, 16, 8}) summary[fmt::format("bytes_{}bit", bits)] = stored * bits / 8;
@@ -93,7 +104,7 @@ Table layer_table(const Json& model) {
 Json inspect_zoo() {
   Json zoo = Json::array();
   for (const ModelEntry& entry : model_table()) {
-    Json line = summary_of(std::string(entry.name), build_graph(entry));
+    Json line = summary_of(std::string(entry.name), build_graph(entry, {.random = false}));
     line["classes"] = entry.classes;
     line["summary"] = entry.summary;
     zoo.push_back(std::move(line));
@@ -102,7 +113,10 @@ Json inspect_zoo() {
 }
 
 Json inspect_model(const NetworkFlags& network, const std::string& target) {
-  const Model model = open_network(network);
+  // Of a network of the zoo there is nothing to say about the weights.
+  const bool bare = entry_of(network.model) != nullptr && network.weights.empty();
+  const Model model =
+      bare ? with_preprocessing(build_model(network.model, {.random = false}), network) : open_network(network);
   Json json = summary_of(model.name, model.graph);
   if (is_quantized(model.graph)) {
     const Lowered lowered = for_target(model, open_target(target_of(model, target))).lowered;

@@ -16,7 +16,7 @@
 namespace binade {
 namespace {
 
-constexpr std::array<Command, 11> kCommands{{
+constexpr std::array<Command, 12> kCommands{{
     {"table", "the accuracy table: one row per method, compared image by image", run_table},
     {"train", "trains a network in float", run_train},
     {"ptq", "post-training quantization: a quantized checkpoint and its report", run_ptq},
@@ -25,6 +25,7 @@ constexpr std::array<Command, 11> kCommands{{
     {"evaluate", "accuracy of a network as it is stored", run_evaluate},
     {"verify", "the integer engine against the quantized graph, code by code", run_verify},
     {"inspect", "layers, shapes, parameters, MACs and sizes of a network, or of the whole zoo", run_inspect},
+    {"export", "a network as a file that other tools read", run_export},
     {"selftest", "checks promises on this machine", run_selftest},
     {"bench", "time, memory and size, in float and as integers", run_bench},
     {"report", "compares columns of kept predictions, also of different runs", run_report},
