@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <span>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -69,6 +71,20 @@ TEST(OnnxExport, RandomNetworksComeBack) {
     const Model read = read_back(model);
     EXPECT_LT(difference(run(model.graph, images), run(read.graph, images)), 1e-5) << "seed " << seed;
   });
+}
+
+TEST(OnnxExport, RealNetworksComeBack) {
+  const std::filesystem::path folder = std::filesystem::path(BINADE_SHARED_DATA) / "weights";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no folder " << folder;
+  for (const std::string name : {"espnet_p2_q8_camvid", "squeezenet1.1_gluon", "mobilenet_v1_0.25_224_keras",
+                                 "resnet20_cifar10", "mlperf_tiny_kws_dscnn"}) {
+    SCOPED_TRACE(name);
+    const Model model = import_onnx(folder / (name + ".onnx")), read = read_back(model);
+    EXPECT_EQ(read.preprocessing, model.preprocessing);
+    EXPECT_EQ(read.classes, model.classes);
+    const Tensor<float> images = random_images(1, model.graph.shape(model.graph.inputs()[0]), 5);
+    EXPECT_EQ(run(model.graph, images), run(read.graph, images));
+  }
 }
 
 TEST(OnnxExport, EveryNodeWithoutAPlainFormIsNamed) {
