@@ -1,4 +1,4 @@
-// Training image by image: chunks of images are shared out, gradients come together in the order of the chunks.
+// Training image by image: stages there and back, chunks of images shared out, sums in the order of the chunks.
 #include "core/graph/depth_first.hpp"
 
 #include <algorithm>
@@ -12,57 +12,20 @@ namespace {
 /// Parts that a batch is cut into: enough for the threads of a workstation, few enough to add cheaply.
 constexpr int kChunks = 8;
 
-/// The loss that a Distillation adds to; null for other losses.
-const ValueId* inner_loss(const Node& node) {
-  const bool has_one = std::holds_alternative<Distillation>(node.op) && node.in.size() > 2;
-  return has_one ? &node.in[2] : nullptr;
-}
-
-bool mixes_images(const Op& op) {
-  const auto* norm = std::get_if<BatchNorm>(&op);
-  return norm != nullptr && !norm->frozen;
-}
-
-/// Whether the labels of a loss, if it has any, come straight from an input.
-bool labels_are_given(const Graph& graph, const Node& node) {
-  return !std::holds_alternative<CrossEntropy>(node.op) || graph.value(node.in[1]).kind == ValueKind::input;
-}
-
-}  // namespace
-
-template <class T>
-bool DepthFirst<T>::applies(const Graph& graph, const std::vector<bool>& wanted) {
-  if (!is_loss(graph, graph.output())) return false;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    if (wanted[i] && !graph.is_parameter(static_cast<ValueId>(i))) return false;
-  }
-  for (const Node& node : graph.nodes()) {
-    if (mixes_images(node.op) || !labels_are_given(graph, node)) return false;
-    // A loss is the output, or what another loss adds to: nothing else may read it.
-    for (const ValueId id : node.in) {
-      const ValueId* inner = inner_loss(node);
-      if (is_loss(graph, id) && (inner == nullptr || *inner != id)) return false;
-    }
-    if (is_loss(graph, node.out) && node.out != graph.output() && graph.consumers(node.out).size() != 1) return false;
-  }
-  return true;
-}
-
-namespace {
-
-std::vector<bool> constant_nodes(const Graph& graph, const std::vector<bool>& is_constant, bool constant) {
+std::vector<bool> constant_nodes(const Graph& graph, const std::vector<bool>& is_constant) {
   std::vector<bool> nodes;
-  for (const Node& node : graph.nodes()) nodes.push_back(is_constant[index_of(node.out)] == constant);
+  for (const Node& node : graph.nodes()) nodes.push_back(is_constant[index_of(node.out)]);
   return nodes;
 }
 
-/// Parameters and constants that nodes of images read, where their gradients are needed.
-std::vector<bool> read_by_images(const Graph& graph, const std::vector<bool>& is_constant,
+/// Parameters and constants that nodes of images read, where their gradients are needed; but what a norm on batch
+/// statistics learns gets its gradient from sums of its own.
+std::vector<bool> read_by_images(const Graph& graph, const Stages& stages, const std::vector<bool>& is_constant,
                                  const std::vector<bool>& reaches) {
   std::vector<bool> read(graph.values().size(), false);
-  for (const Node& node : graph.nodes()) {
-    if (is_constant[index_of(node.out)]) continue;
-    for (const ValueId id : node.in) {
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    if (stages.of_node[i] < 0 || stages.is_norm[i]) continue;
+    for (const ValueId id : graph.nodes()[i].in) {
       if (is_constant[index_of(id)] && reaches[index_of(id)]) read[index_of(id)] = true;
     }
   }
@@ -74,97 +37,252 @@ std::vector<bool> either(std::vector<bool> a, const std::vector<bool>& b) {
   return a;
 }
 
+std::size_t rounded_up(std::int64_t elements) {
+  return (static_cast<std::size_t>(elements) + 15) / 16 * 16;
+}
+
 }  // namespace
+
+template <class T>
+bool DepthFirst<T>::applies(const Graph& graph, const std::vector<bool>& wanted) {
+  if (!BatchLosses::applies(graph)) return false;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] && !graph.is_parameter(static_cast<ValueId>(i))) return false;
+  }
+  return true;
+}
 
 template <class T>
 DepthFirst<T>::DepthFirst(const Graph& graph, FixedValues<T>& fixed, const std::vector<bool>& wanted, int piece)
     : graph_(graph),
       fixed_(fixed),
       reaches_(gradients_on_the_way(graph, wanted)),
-      is_sum_(read_by_images(graph, fixed.is_constant(), reaches_)),
       piece_(std::max(1, piece)),
+      losses_(graph),
+      stages_(stages_of(graph, fixed.is_constant())),
+      is_sum_(read_by_images(graph, stages_, fixed.is_constant(), reaches_)),
       constants_(graph, fixed,
-                 {.nodes = constant_nodes(graph, fixed.is_constant(), true),
+                 {.nodes = constant_nodes(graph, fixed.is_constant()),
                   .reaches = reaches_,
-                  .outside = either(wanted, is_sum_)}),
-      offsets_(graph.values().size()) {
-  for (std::size_t i = 0; i < is_sum_.size(); ++i) {
-    if (!is_sum_[i]) continue;
-    offsets_[i] = sum_elements_;
-    sum_elements_ += (static_cast<std::size_t>(graph.values()[i].shape.count()) + 15) / 16 * 16;
-  }
-  totals_ = Block<T>(sum_elements_);
+                  .outside = either(wanted, is_sum_),
+                  .begun = either(wanted, is_sum_),
+                  .placed = {},
+                  .again = {}}),
+      sums_(static_cast<std::size_t>(stages_.count)),
+      constant_gradients_(graph.values().size()) {
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-    if (is_loss(graph, graph.nodes()[i].out)) losses_.push_back({.node = i, .counted = {}});
+    const Node& node = graph.nodes()[i];
+    if (stages_.of_node[i] < 0) continue;
+    if (stages_.is_norm[i]) {
+      const int clamp = clamp_behind_norm(graph, i);
+      norms_.push_back({.node = i,
+                        .x = node.in[0],
+                        .written = clamp < 0 ? node.out : graph.nodes()[static_cast<std::size_t>(clamp)].out,
+                        .clamp = clamp,
+                        .normalizer = {},
+                        .moments = {},
+                        .gradients = {}});
+      continue;
+    }
+    Sums& sums = sums_[static_cast<std::size_t>(stages_.of_node[i])];
+    for (const ValueId id : node.in) {
+      const std::size_t value = index_of(id);
+      if (!is_sum_[value] || std::count(sums.values.begin(), sums.values.end(), value) > 0) continue;
+      sums.values.push_back(value);
+      sums.offsets.push_back(sums.elements);
+      sums.elements += rounded_up(graph.shape(id).count());
+      if (!graph.is_parameter(id)) constant_gradients_[value].resize(graph.shape(id));
+    }
+  }
+  touched_.resize(sums_.size());
+  const auto touch = [&](int stage, ValueId id) {
+    const std::size_t value = index_of(id);
+    if (stage < 0 || stage >= stages_.count || !(stages_.is_kept[value] || stages_.has_batch_gradient[value])) return;
+    auto& touched = touched_[static_cast<std::size_t>(stage)];
+    if (std::count(touched.begin(), touched.end(), value) == 0) touched.push_back(value);
+  };
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const Node& node = graph.nodes()[i];
+    touch(stages_.of_node[i], node.out);
+    for (const ValueId id : node.in) touch(stages_.of_node[i], id);
+  }
+  std::size_t most = 0;
+  for (const Sums& sums : sums_) most = std::max(most, sums.elements);
+  totals_ = Block<T>(most);
+}
+
+template <class T>
+Limits<T> DepthFirst<T>::limits(const Norm& norm) const {
+  return limits_of<T>(norm.clamp < 0 ? nullptr : &graph_.nodes()[static_cast<std::size_t>(norm.clamp)].op);
+}
+
+/// Pieces and chunks of a batch, and memory for what is kept of it.
+template <class T>
+void DepthFirst<T>::plan(int batch) {
+  if (batch == batch_) return;
+  batch_ = batch;
+  pieces_.clear();
+  chunks_.clear();
+  const int grain = (batch + kChunks - 1) / kChunks;
+  for (int begin = 0; begin < batch; begin += grain) {
+    const std::size_t first_piece = pieces_.size();
+    const int end = std::min(batch, begin + grain);
+    for (int first = begin; first < end; first += piece_) {
+      pieces_.push_back({first, std::min(piece_, end - first)});
+    }
+    chunks_.emplace_back(first_piece, pieces_.size());
+  }
+  for (Norm& norm : norms_) {
+    norm.moments.resize(pieces_.size());
+    norm.gradients.resize(pieces_.size());
+  }
+  memory_.plan(graph_, stages_, reaches_, batch);
+}
+
+template <class T>
+TrainingPart DepthFirst<T>::part_of(int stage) const {
+  TrainingPart part{.nodes = {},
+                    .reaches = reaches_,
+                    .outside = either(is_sum_, stages_.has_batch_gradient),
+                    .begun = is_sum_,
+                    .placed = stages_.is_kept,
+                    .again = stages_.is_made_again,
+                    .given_statistics = stages_.count > 1};
+  for (const int of_node : stages_.of_node) part.nodes.push_back(of_node == stage);
+  for (std::size_t i = 0; i < part.begun.size(); ++i) {
+    if (stages_.has_batch_gradient[i] && stages_.last_reader[i] > stage) part.begun[i] = true;
+  }
+  for (const Norm& norm : norms_) {  // its way back comes first
+    const std::size_t x = index_of(norm.x);
+    if (stages_.of_node[norm.node] == stage + 1 && reaches_[x]) part.begun[x] = true;
+  }
+  for (const ValueId id : losses_.values()) part.outside[index_of(id)] = part.begun[index_of(id)] = true;
+  return part;
+}
+
+template <class T>
+std::unique_ptr<typename DepthFirst<T>::Runner> DepthFirst<T>::make_runner() const {
+  auto runner = std::make_unique<Runner>();
+  for (int stage = 0; stage < stages_.count; ++stage) {
+    runner->passes.push_back(std::make_unique<TrainingPass<T>>(graph_, fixed_, part_of(stage)));
+    for (const Norm& norm : norms_) runner->passes.back()->give(norm.node, &norm.normalizer);
+  }
+  runner->sums = Block<T>(totals_.size());
+  runner->gradients.resize(graph_.values().size());
+  return runner;
+}
+
+/// Memory and constants for a runner's passes.
+template <class T>
+void DepthFirst<T>::bind(Runner& runner, const Call& call) {
+  std::size_t values = 0, gradients = 0;
+  for (const auto& pass : runner.passes) {
+    pass->plan({.batch = std::min(piece_, batch_),
+                .fuse = call.options.fuse,
+                .own_memory = false,
+                .timed = call.options.timed});
+    values = std::max(values, pass->memory().values);
+    gradients = std::max(gradients, pass->memory().gradients);
+    for (std::size_t i = 0; i < is_sum_.size(); ++i) {
+      const auto id = static_cast<ValueId>(i);
+      if (fixed_.is_constant(id) && !graph_.is_parameter(id)) pass->lend(id, constants_.value(id));
+    }
+  }
+  if (runner.values.size() < values) runner.values = Block<T>(values);
+  if (runner.scratch.size() < gradients) runner.scratch = Block<T>(gradients);
+}
+
+/// Tells a pass where the piece's values and gradients are.
+template <class T>
+void DepthFirst<T>::place(Runner& runner, int stage, const Call& call, std::size_t piece) {
+  TrainingPass<T>& pass = *runner.passes[static_cast<std::size_t>(stage)];
+  const Piece part = pieces_[piece];
+  pass.plan({.batch = part.count, .fuse = call.options.fuse, .own_memory = false, .timed = call.options.timed});
+  pass.bind(runner.values.data(), runner.scratch.data());
+  for (const std::size_t i : touched_[static_cast<std::size_t>(stage)]) {
+    if (stages_.is_kept[i]) pass.place(static_cast<ValueId>(i), memory_.value(i, part));
+    if (stages_.has_batch_gradient[i] && reaches_[i]) runner.gradients[i] = memory_.gradient(i, part);
+  }
+  for (std::size_t i = 0; i < call.inputs.size(); ++i) {
+    if constexpr (std::is_same_v<T, float>) {
+      pass.lend(graph_.inputs()[i], call.inputs[i].images(part.first, part.count));
+    } else {
+      pass.lend(graph_.inputs()[i], std::as_const(inputs_[i]).view().images(part.first, part.count));
+    }
   }
 }
 
-/// How much each image counts in each loss.
 template <class T>
-void DepthFirst<T>::find_losses(std::span<const View<const float>> inputs) {
-  const auto images = static_cast<std::size_t>(inputs[0].shape.n);
-  for (Loss& loss : losses_) {
-    const Node& node = graph_.nodes()[loss.node];
-    loss.counted.assign(images, 1);
-    if (const auto* entropy = std::get_if<CrossEntropy>(&node.op)) {
-      const auto input = std::find(graph_.inputs().begin(), graph_.inputs().end(), node.in[1]);
-      const View<const float> labels = inputs[static_cast<std::size_t>(input - graph_.inputs().begin())];
-      for (std::size_t i = 0; i < images; ++i) {
-        const auto of_image = labels.images(static_cast<int>(i), 1).span();
-        const auto ignored = std::count(of_image.begin(), of_image.end(), static_cast<float>(entropy->ignore_label));
-        loss.counted[i] = static_cast<double>(of_image.size()) - static_cast<double>(ignored);
-      }
-    }
-    loss.total = 0;
-    for (const double count : loss.counted) loss.total += count;
-  }
+typename TrainingPass<T>::Step DepthFirst<T>::step_of(const Call& call, std::size_t piece) const {
+  auto step = call.options.step;
+  step.first_image = pieces_[piece].first;
+  return step;
 }
 
-/// Forward and backward of some images; returns their part of the loss.
 template <class T>
-double DepthFirst<T>::run_piece(Runner& runner, const Call& call, int first, int images) {
-  std::vector<View<const float>> inputs;
-  for (const View<const float>& input : call.inputs) inputs.push_back(input.images(first, images));
-  runner.pass->plan({.batch = images, .fuse = call.fuse});
-  auto step = call.step;
-  step.first_image = first;
-  runner.pass->forward(inputs, step, call.tap);
+double DepthFirst<T>::forward(Runner& runner, int stage, const Call& call, std::size_t piece) {
+  place(runner, stage, call, piece);
+  TrainingPass<T>& pass = *runner.passes[static_cast<std::size_t>(stage)];
+  pass.forward({}, step_of(call, piece), call.tap);
+  for (Norm& norm : norms_) {
+    if (stages_.of_node[norm.node] != stage + 1) continue;
+    const NodeTimer timer(call.options.timed, pass.times()[norm.node].forward);
+    norm.moments[piece] = moments_of(pass.value(norm.x));
+  }
+  if (stage + 1 < stages_.count) return 0;
+  std::vector<T> begin(losses_.values().size());
+  const double loss = begin_losses(runner, pass, piece, begin);
+  return loss + backward(runner, stage, call, piece, false);
+}
 
-  double sum = 0;
-  std::vector<T> weights(losses_.size());
-  for (std::size_t k = 0; k < losses_.size(); ++k) {
-    const Node& node = graph_.nodes()[losses_[k].node];
-    double counted = 0;
-    for (int i = first; i < first + images; ++i) counted += losses_[k].counted[static_cast<std::size_t>(i)];
-    const double weight = losses_[k].total > 0 ? counted / losses_[k].total : 0;
-    weights[k] = static_cast<T>(weight);
-    double own = static_cast<double>(runner.pass->value(node.out).data[0]);
-    if (const ValueId* inner = inner_loss(node)) {
-      own -= static_cast<double>(runner.pass->value(*inner).data[0]);
-      // On its way back this loss hands its own weight to the one it adds to.
-      for (std::size_t j = 0; j < k; ++j) {
-        if (graph_.nodes()[losses_[j].node].out == *inner) weights[j] -= weights[k];
-      }
-    }
-    sum += weight * own;
+/// The piece's part of the loss; `begin` becomes the gradients of the losses, with which the way back begins.
+template <class T>
+double DepthFirst<T>::begin_losses(Runner& runner, const TrainingPass<T>& pass, std::size_t piece,
+                                   std::vector<T>& begin) {
+  std::vector<double> of_piece(begin.size()), weights(begin.size());
+  for (std::size_t k = 0; k < begin.size(); ++k) {
+    of_piece[k] = static_cast<double>(pass.value(losses_.values()[k]).data[0]);
   }
-  for (std::size_t k = 0; k < losses_.size(); ++k) {
-    runner.gradients[index_of(graph_.nodes()[losses_[k].node].out)] = {&weights[k], {1, 1, 1, 1}};
+  const double part = losses_.part(pieces_[piece].first, pieces_[piece].count, of_piece, weights);
+  for (std::size_t k = 0; k < begin.size(); ++k) {
+    begin[k] = static_cast<T>(weights[k]);
+    runner.gradients[index_of(losses_.values()[k])] = {&begin[k], {1, 1, 1, 1}};
   }
-  runner.pass->backward(runner.gradients);
-  return sum;
+  return part;
+}
+
+template <class T>
+double DepthFirst<T>::backward(Runner& runner, int stage, const Call& call, std::size_t piece, bool again) {
+  TrainingPass<T>& pass = *runner.passes[static_cast<std::size_t>(stage)];
+  if (again) pass.refresh(step_of(call, piece));
+  for (const Norm& norm : norms_) {
+    const ValueId x = norm.x;
+    if (stages_.of_node[norm.node] != stage + 1 || !reaches_[index_of(x)]) continue;
+    const NodeTimer timer(call.options.timed, pass.times()[norm.node].backward);
+    const View<T> dy = memory_.gradient(index_of(norm.written), pieces_[piece]);
+    const bool add = stages_.has_batch_gradient[index_of(x)] && stages_.last_reader[index_of(x)] > stage;
+    norm.normalizer.gradient(pass.value(x), dy.data, limits(norm), pass.gradient_view(x, runner.gradients).data, add);
+  }
+  pass.backward(runner.gradients);
+  for (Norm& norm : norms_) {
+    if (stages_.of_node[norm.node] != stage) continue;
+    const NodeTimer timer(call.options.timed, pass.times()[norm.node].backward);
+    const View<T> dy = memory_.gradient(index_of(norm.written), pieces_[piece]);
+    norm.gradients[piece] = norm.normalizer.gradient_sums(pass.value(norm.x), dy.data, limits(norm));
+  }
+  return 0;
 }
 
 /// Adds the sums of a chunk to the totals when all chunks before it are there.
 template <class T>
-void DepthFirst<T>::add_in_turn(Runner& runner, int chunk, double loss) {
+void DepthFirst<T>::add_in_turn(const Runner& runner, const Sums& sums, int chunk, double loss, bool adds) {
   std::unique_lock lock(mutex_);
   turn_changed_.wait(lock, [&] { return turn_ == chunk || failed_; });
   if (failed_) return;
   lock.unlock();
   const T* from = runner.sums.data();
   T* to = totals_.data();
-  const auto count = static_cast<std::int64_t>(sum_elements_);
+  const auto count = static_cast<std::int64_t>(adds ? sums.elements : 0);
   if (chunk == 0) {
     std::copy_n(from, count, to);
   } else {
@@ -177,17 +295,19 @@ void DepthFirst<T>::add_in_turn(Runner& runner, int chunk, double loss) {
 }
 
 template <class T>
-void DepthFirst<T>::run(Runner& runner, const Call& call, int chunks, std::atomic<int>& next) {
-  const int images = call.inputs[0].shape.n, grain = (images + chunks - 1) / chunks;
+void DepthFirst<T>::run_chunks(Runner& runner, int stage, bool adds, const Work& work, std::atomic<int>& next) {
+  const Sums& sums = sums_[static_cast<std::size_t>(stage)];
+  for (std::size_t k = 0; k < sums.values.size(); ++k) {
+    runner.gradients[sums.values[k]] = {runner.sums.data() + sums.offsets[k], graph_.values()[sums.values[k]].shape};
+  }
   try {
+    const int chunks = static_cast<int>(chunks_.size());
     for (int chunk = next++; chunk < chunks; chunk = next++) {
-      std::fill_n(runner.sums.data(), sum_elements_, T(0));
-      const int end = std::min(images, (chunk + 1) * grain);
+      if (adds) std::fill_n(runner.sums.data(), sums.elements, T(0));
+      const auto [begin, end] = chunks_[static_cast<std::size_t>(chunk)];
       double loss = 0;
-      for (int first = chunk * grain; first < end; first += piece_) {
-        loss += run_piece(runner, call, first, std::min(piece_, end - first));
-      }
-      add_in_turn(runner, chunk, loss);
+      for (std::size_t piece = begin; piece < end; ++piece) loss += work(runner, piece);
+      if (adds) add_in_turn(runner, sums, chunk, loss, adds);
     }
   } catch (...) {
     const std::lock_guard lock(mutex_);
@@ -197,65 +317,117 @@ void DepthFirst<T>::run(Runner& runner, const Call& call, int chunks, std::atomi
   }
 }
 
+/// All images through one stage, there or back; with `adds` sums over images come together in the totals.
 template <class T>
-T DepthFirst<T>::step(std::span<const View<const float>> inputs, const typename TrainingPass<T>::Step& step,
-                      std::span<const View<T>> gradients, bool fuse, const Tap<T>& tap) {
-  find_losses(inputs);
-  const int images = inputs[0].shape.n, grain = (images + kChunks - 1) / kChunks;
-  const int chunks = (images + grain - 1) / grain, threads = std::min(thread_count(), chunks);
-  constants_.plan({.batch = 1, .fuse = false});
-  constants_.forward({}, step, tap);
-  while (static_cast<int>(runners_.size()) < threads) runners_.push_back(make_runner());
-  for (const auto& runner : runners_) {
-    for (std::size_t i = 0; i < is_sum_.size(); ++i) {
-      const auto id = static_cast<ValueId>(i);
-      if (fixed_.is_constant(id) && !graph_.is_parameter(id)) runner->pass->lend(id, constants_.value(id));
-    }
-  }
+void DepthFirst<T>::run_stage(int stage, bool adds, const Work& work) {
   turn_ = 0;
   failed_ = false;
-  loss_ = 0;
-  const Call call{.inputs = inputs, .step = step, .tap = tap, .fuse = fuse};
   std::atomic<int> next{0};
+  const int threads = std::min(thread_count(), static_cast<int>(chunks_.size()));
   parallel_for(threads, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) run(*runners_[static_cast<std::size_t>(i)], call, chunks, next);
-  });
-  std::vector<View<T>> to(gradients.begin(), gradients.end());
-  for (std::size_t i = 0; i < is_sum_.size(); ++i) {
-    if (!is_sum_[i]) continue;
-    const View<T> total{totals_.data() + offsets_[i], graph_.values()[i].shape};
-    if (graph_.is_parameter(static_cast<ValueId>(i))) {
-      for (std::int64_t k = 0; k < total.count(); ++k) gradients[i].data[k] += total.data[k];
-    } else {
-      to[i] = total;
+    for (std::int64_t i = begin; i < end; ++i) {
+      run_chunks(*runners_[static_cast<std::size_t>(i)], stage, adds, work, next);
     }
+  });
+}
+
+/// What a stage's sums make of the gradients, and of its norms' way back.
+template <class T>
+void DepthFirst<T>::collect(int stage, std::span<const View<T>> gradients) {
+  const Sums& sums = sums_[static_cast<std::size_t>(stage)];
+  for (std::size_t k = 0; k < sums.values.size(); ++k) {
+    const std::size_t value = sums.values[k];
+    const T* from = totals_.data() + sums.offsets[k];
+    const View<T> to = gradients[value];
+    for (std::int64_t i = 0; i < to.count(); ++i) to.data[i] += from[i];
+  }
+  for (Norm& norm : norms_) {
+    if (stages_.of_node[norm.node] != stage) continue;
+    std::vector<double> total = norm.gradients.front();
+    for (std::size_t piece = 1; piece < pieces_.size(); ++piece) {
+      for (std::size_t i = 0; i < total.size(); ++i) total[i] += norm.gradients[piece][i];
+    }
+    const Node& node = graph_.nodes()[norm.node];
+    const double pixels = static_cast<double>(graph_.shape(node.in[0]).pixels()) * batch_;
+    norm.normalizer.set_gradient(std::get<BatchNorm>(node.op), fixed_.view(node.in[1]), total, pixels,
+                                 gradients[index_of(node.in[1])].data, gradients[index_of(node.in[2])].data);
+  }
+}
+
+/// The statistics of the norms that the next stage begins with.
+template <class T>
+void DepthFirst<T>::set_statistics(int stage) {
+  for (Norm& norm : norms_) {
+    if (stages_.of_node[norm.node] != stage) continue;
+    ChannelMoments batch;
+    for (const ChannelMoments& of_piece : norm.moments) batch.add(of_piece);
+    const Node& node = graph_.nodes()[norm.node];
+    const std::vector<View<T>> updated{fixed_.parameter(node.in[3]), fixed_.parameter(node.in[4])};
+    norm.normalizer.set(std::get<BatchNorm>(node.op), fixed_.view(node.in[1]), fixed_.view(node.in[2]), batch, updated);
+  }
+}
+
+template <class T>
+T DepthFirst<T>::step(std::span<const View<const float>> inputs, std::span<const View<T>> gradients,
+                      const Options& options, const Tap<T>& tap) {
+  require(stages_.count == 1 || (options.fuse && !tap), "a step in several stages is fused and cannot be tapped");
+  const Call call{.inputs = inputs, .options = options, .tap = tap};
+  plan(inputs[0].shape.n);
+  losses_.count(inputs);
+  if constexpr (!std::is_same_v<T, float>) {
+    inputs_.resize(inputs.size());
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      inputs_[i].resize(inputs[i].shape);
+      std::copy_n(inputs[i].data, inputs[i].count(), inputs_[i].data());
+    }
+  }
+  constants_.plan({.batch = 1, .fuse = false});
+  constants_.forward({}, options.step, tap);
+  while (runners_.size() < static_cast<std::size_t>(thread_count())) runners_.push_back(make_runner());
+  for (const auto& runner : runners_) bind(*runner, call);
+  std::vector<View<T>> to(gradients.begin(), gradients.end());
+  for (std::size_t i = 0; i < constant_gradients_.size(); ++i) {
+    Tensor<T>& gradient = constant_gradients_[i];
+    if (gradient.count() == 0) continue;
+    std::fill(gradient.span().begin(), gradient.span().end(), T(0));
+    to[i] = gradient.view();
+  }
+  loss_ = 0;
+  const int last = stages_.count - 1;
+  for (int stage = 0; stage <= last; ++stage) {
+    run_stage(stage, stage == last,
+              [&](Runner& runner, std::size_t piece) { return forward(runner, stage, call, piece); });
+    set_statistics(stage + 1);
+  }
+  collect(last, to);
+  for (int stage = last - 1; stage >= 0; --stage) {
+    run_stage(stage, true, [&](Runner& runner, std::size_t piece) {
+      place(runner, stage, call, piece);
+      return backward(runner, stage, call, piece, true);
+    });
+    collect(stage, to);
   }
   constants_.backward(to);
   return static_cast<T>(loss_);
 }
 
 template <class T>
-std::unique_ptr<typename DepthFirst<T>::Runner> DepthFirst<T>::make_runner() const {
-  auto runner = std::make_unique<Runner>();
-  std::vector<bool> outside = is_sum_;
-  for (const Loss& loss : losses_) outside[index_of(graph_.nodes()[loss.node].out)] = true;
-  runner->pass = std::make_unique<TrainingPass<T>>(
-      graph_, fixed_,
-      TrainingPart{
-          .nodes = constant_nodes(graph_, fixed_.is_constant(), false), .reaches = reaches_, .outside = outside});
-  runner->sums = Block<T>(sum_elements_);
-  runner->gradients.resize(graph_.values().size());
-  for (std::size_t i = 0; i < is_sum_.size(); ++i) {
-    if (is_sum_[i]) runner->gradients[i] = {runner->sums.data() + offsets_[i], graph_.values()[i].shape};
-  }
-  return runner;
+std::size_t DepthFirst<T>::bytes() const {
+  std::size_t elements = memory_.elements() + totals_.size();
+  for (const auto& runner : runners_) elements += runner->values.size() + runner->scratch.size() + runner->sums.size();
+  return constants_.bytes() + elements * sizeof(T);
 }
 
 template <class T>
-std::size_t DepthFirst<T>::bytes() const {
-  std::size_t bytes = constants_.bytes() + totals_.size() * sizeof(T);
-  for (const auto& runner : runners_) bytes += runner->pass->bytes() + runner->sums.size() * sizeof(T);
-  return bytes;
+void DepthFirst<T>::add_times(std::vector<NodeTime>& times) const {
+  for (const auto& runner : runners_) {
+    for (const auto& pass : runner->passes) {
+      for (std::size_t i = 0; i < times.size(); ++i) {
+        times[i].forward += pass->times()[i].forward;
+        times[i].backward += pass->times()[i].backward;
+      }
+    }
+  }
 }
 
 template class DepthFirst<float>;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/base/error.hpp"
+#include "core/graph/batch_losses.hpp"
 #include "core/graph/depth_first.hpp"
 #include "core/graph/fixed_values.hpp"
 #include "core/graph/inference.hpp"
@@ -62,10 +63,13 @@ struct Executor<T>::Impl {
       whole.emplace(graph, fixed,
                     TrainingPart{.nodes = std::vector<bool>(graph.nodes().size(), true),
                                  .reaches = reaches,
-                                 .outside = std::move(outside)});
+                                 .outside = outside,
+                                 .begun = outside,
+                                 .placed = {},
+                                 .again = {}});
     }
     batch = inputs[0].shape.n;
-    whole->plan({.batch = batch, .fuse = options.fuse && !tap});
+    whole->plan({.batch = batch, .fuse = options.fuse && !tap, .timed = options.timed});
     whole->forward(inputs, next_step(), tap);
     return whole->value(graph.output());
   }
@@ -97,14 +101,16 @@ struct Executor<T>::Impl {
   }
 
   T train_step(std::span<const View<const float>> inputs, const Tap<T>& tap, Together together) {
-    if (together == Together::batch || !options.depth_first || !DepthFirst<T>::applies(graph, wanted)) {
+    const bool alone = together == Together::images && options.depth_first && DepthFirst<T>::applies(graph, wanted);
+    if (alone && !deep) deep.emplace(graph, fixed, wanted, options.piece);
+    const bool fuse = options.fuse && !tap;
+    if (!alone || (deep->stage_count() > 1 && !fuse)) {
       const View<const T> loss = train_forward(inputs, tap);
       const T one = 1;
       train_backward({&one, {1, 1, 1, 1}});
       return loss.data[0];
     }
-    if (!deep) deep.emplace(graph, fixed, wanted, options.piece);
-    return deep->step(inputs, next_step(), begin_gradients(), options.fuse && !tap, tap);
+    return deep->step(inputs, begin_gradients(), {.step = next_step(), .fuse = fuse, .timed = options.timed}, tap);
   }
 };
 
@@ -179,6 +185,7 @@ void Executor<T>::set_parameter(ValueId id, std::span<const T> elements) {
 template <class T>
 void Executor<T>::set_attributes(int node, const Op& op) {
   require(impl_->training(), "set_attributes needs Mode::training");
+  if (std::holds_alternative<BatchNorm>(op)) impl_->deep.reset();  // it may be cut in other places now
   impl_->graph.set_attributes(node, op);
   impl_->fixed.touch();
 }
@@ -197,6 +204,14 @@ Graph Executor<T>::graph_with_parameters() const {
                    [](T x) { return static_cast<float>(x); });
   }
   return graph;
+}
+
+template <class T>
+std::vector<NodeTime> Executor<T>::node_times() const {
+  std::vector<NodeTime> times(impl_->graph.nodes().size());
+  if (impl_->whole) times = impl_->whole->times();
+  if (impl_->deep) impl_->deep->add_times(times);
+  return times;
 }
 
 template <class T>

@@ -18,8 +18,9 @@ struct ExecutorOptions {
   /// Training: batch norm with the clamp behind it, and clamps with the quantizer behind them, in one sweep each way.
   /// The same bits; a tap turns it off.
   bool fuse = true;
-  /// Steps go image by image where no image depends on another.
+  /// Steps go image by image, between batch norms on batch statistics if there are any.
   bool depth_first = true;
+  bool timed = false;  ///< training: keep node_times()
 };
 
 /// Whether the images of a training step may go one by one, or a tap wants to see the whole batch.
@@ -40,8 +41,9 @@ class Executor {
 
   /// Training: gradients of sum(output * dout) with respect to every wanted parameter and input, computed afresh.
   void backward(View<const T> dout);
-  /// Training, with a loss as output: forward and backward of it in one call, image by image where that is possible, in
-  /// a fraction of the memory. Returns the loss. Gradients are sums in another order than those of `backward`.
+  /// Training, with a loss as output: forward and backward of it in one call, image by image where that is possible,
+  /// which takes less time and a fraction of the memory. Returns the loss. Gradients are sums in another order than
+  /// those of `backward`.
   T step(std::span<const View<const float>> inputs, const Tap<T>& tap = {}, Together together = Together::images);
   /// After backward or step.
   View<const T> gradient(ValueId id) const;
@@ -62,6 +64,8 @@ class Executor {
   const Graph& graph() const;
   /// The graph with the executor's current parameters (running statistics included).
   Graph graph_with_parameters() const;
+  /// By node: what it took in all training steps so far, constants excepted. @pre ExecutorOptions::timed
+  std::vector<NodeTime> node_times() const;
   /// Bytes of activation memory: all lanes' arenas, or everything kept for training.
   std::size_t activation_bytes() const;
 

@@ -2,11 +2,13 @@
 #include "core/graph/training_pass.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
+#include "core/graph/batch_losses.hpp"
 #include "core/graph/memory_plan.hpp"
-#include "core/ops/batch_norm.hpp"
+#include "core/graph/stages.hpp"
 #include "core/ops/clamped_quantizer.hpp"
 
 namespace binade {
@@ -24,16 +26,6 @@ bool is_clamp(const Op& op) {
 /// The op of a node, or null for -1.
 const Op* op_at(const Graph& graph, int node) {
   return node < 0 ? nullptr : &graph.nodes()[static_cast<std::size_t>(node)].op;
-}
-
-/// The clamp behind a batch norm: none without one.
-template <class T>
-Limits<T> limits_of(int clamp, const Graph& graph) {
-  if (clamp < 0) return {};
-  if (const auto* clip = std::get_if<Clip>(op_at(graph, clamp))) {
-    return {static_cast<T>(clip->lo), static_cast<T>(clip->hi)};
-  }
-  return {.lo = T(0)};
 }
 
 template <class T>
@@ -55,19 +47,20 @@ std::vector<bool> gradients_on_the_way(const Graph& graph, const std::vector<boo
   return reaches;
 }
 
-bool is_loss(const Graph& graph, ValueId id) {
-  const Node* node = graph.producer(id);
-  return node != nullptr &&
-         (std::holds_alternative<CrossEntropy>(node->op) || std::holds_alternative<Distillation>(node->op));
-}
-
 template <class T>
 TrainingPass<T>::TrainingPass(const Graph& graph, FixedValues<T>& fixed, TrainingPart part)
     : graph_(graph),
       fixed_(fixed),
       part_(std::move(part)),
       lent_(graph.values().size()),
-      states_(graph.nodes().size()) {}
+      given_(graph.nodes().size()),
+      states_(graph.nodes().size()),
+      times_(graph.nodes().size()) {
+  for (std::vector<bool>* by_value : {&part_.reaches, &part_.outside, &part_.begun, &part_.placed}) {
+    by_value->resize(graph.values().size());
+  }
+  part_.again.resize(graph.nodes().size());
+}
 
 template <class T>
 std::uint64_t TrainingPass<T>::node_seed(std::size_t index) const {
@@ -90,27 +83,36 @@ void TrainingPass<T>::plan_fusion() {
   for (std::size_t i = 0; options_.fuse && i < graph_.nodes().size(); ++i) {
     const Node& node = graph_.nodes()[i];
     if (!part_.nodes[i] || done_before_[i] || !can_absorb(node.out)) continue;
-    const bool is_norm = std::holds_alternative<BatchNorm>(node.op);
     Tail tail;
-    int next = graph_.consumers(node.out)[0];
-    const auto op = [&](int index) -> const Op& { return graph_.nodes()[static_cast<std::size_t>(index)].op; };
-    if (is_clamp(op(next))) tail.clamp = next;
-    if (!is_norm) {
-      if (tail.clamp >= 0) {
-        const ValueId clamped = graph_.nodes()[static_cast<std::size_t>(next)].out;
-        if (!can_absorb(clamped)) continue;
-        next = graph_.consumers(clamped)[0];
-      }
-      if (!ClampedQuantizer<T>::supports(tail.clamp < 0 ? nullptr : &op(tail.clamp), op(next))) continue;
-      tail.quantizer = next;
-      done_before_[static_cast<std::size_t>(next)] = true;
-      if (tail.clamp >= 0) lives_nowhere_[index_of(graph_.nodes()[static_cast<std::size_t>(tail.clamp)].out)] = true;
-    } else if (tail.clamp >= 0) {
-      lives_nowhere_[index_of(node.out)] = true;
+    if (std::holds_alternative<BatchNorm>(node.op)) {
+      tail.clamp = clamp_behind_norm(graph_, i);
+      if (tail.clamp >= 0) lives_nowhere_[index_of(node.out)] = true;
+    } else if (!part_.given_statistics) {
+      tail = quantizer_behind(node.out);
     }
     if (tail.clamp >= 0) done_before_[static_cast<std::size_t>(tail.clamp)] = true;
+    if (tail.quantizer >= 0) done_before_[static_cast<std::size_t>(tail.quantizer)] = true;
+    if (tail.quantizer >= 0 && tail.clamp >= 0) lives_nowhere_[index_of(result_of(tail.clamp))] = true;
     tails_[i] = tail;
   }
+}
+
+template <class T>
+ValueId TrainingPass<T>::result_of(int node) const {
+  return graph_.nodes()[static_cast<std::size_t>(node)].out;
+}
+
+/// The quantizer that alone reads a value, perhaps through a clamp; or none.
+template <class T>
+typename TrainingPass<T>::Tail TrainingPass<T>::quantizer_behind(ValueId id) const {
+  Tail tail{.clamp = -1, .quantizer = graph_.consumers(id)[0]};
+  if (is_clamp(*op_at(graph_, tail.quantizer))) {
+    tail.clamp = tail.quantizer;
+    if (!can_absorb(result_of(tail.clamp))) return {};
+    tail.quantizer = graph_.consumers(result_of(tail.clamp))[0];
+  }
+  const bool fits = ClampedQuantizer<T>::supports(op_at(graph_, tail.clamp), *op_at(graph_, tail.quantizer));
+  return fits ? tail : Tail{};
 }
 
 /// What a node has written in the end.
@@ -118,34 +120,43 @@ template <class T>
 ValueId TrainingPass<T>::written_by(std::size_t node) const {
   const Tail& tail = tails_[node];
   const int last = tail.quantizer >= 0 ? tail.quantizer : tail.clamp;
-  return graph_.nodes()[last < 0 ? node : static_cast<std::size_t>(last)].out;
+  return result_of(last < 0 ? static_cast<int>(node) : last);
 }
 
 template <class T>
 void TrainingPass<T>::plan(const Options& options) {
+  options_.timed = options.timed;
   if (planned_ && options.batch == options_.batch && options.fuse == options_.fuse) return;
   options_ = options;
   planned_ = true;
   plan_fusion();
   kept_.assign(graph_.values().size(), {});
-  std::size_t elements = 0;
-  std::vector<std::size_t> offsets(kept_.size());
+  value_offsets_.assign(graph_.values().size(), 0);
+  memory_ = {};
   for (std::size_t i = 0; i < kept_.size(); ++i) {
     const Value& value = graph_.values()[i];
     const bool here = value.kind == ValueKind::input
                           ? !graph_.consumers(static_cast<ValueId>(i)).empty()
                           : value.kind == ValueKind::result && part_.nodes[static_cast<std::size_t>(value.node)];
-    if (!here) continue;
+    if (!here || part_.placed[i]) continue;
     const bool one = fixed_.is_constant()[i] || is_loss(graph_, static_cast<ValueId>(i));
     kept_[i].shape = one ? value.shape : value.shape.with_batch(options.batch);
-    offsets[i] = elements;
-    if (!lives_nowhere_[i]) elements += (static_cast<std::size_t>(kept_[i].count()) + 15) / 16 * 16;
-  }
-  if (kept_block_.size() < elements) kept_block_ = Block<T>(elements);
-  for (std::size_t i = 0; i < kept_.size(); ++i) {
-    if (kept_[i].count() > 0 && !lives_nowhere_[i]) kept_[i].data = kept_block_.data() + offsets[i];
+    value_offsets_[i] = memory_.values;
+    if (!lives_nowhere_[i]) memory_.values += (static_cast<std::size_t>(kept_[i].count()) + 15) / 16 * 16;
   }
   plan_gradients();
+  if (!options.own_memory) return;
+  if (kept_block_.size() < memory_.values) kept_block_ = Block<T>(memory_.values);
+  if (gradient_arena_.size() < memory_.gradients) gradient_arena_ = Block<T>(memory_.gradients);
+  bind(kept_block_.data(), gradient_arena_.data());
+}
+
+template <class T>
+void TrainingPass<T>::bind(T* values, T* gradients) {
+  for (std::size_t i = 0; i < kept_.size(); ++i) {
+    if (kept_[i].count() > 0 && !lives_nowhere_[i] && !part_.placed[i]) kept_[i].data = values + value_offsets_[i];
+  }
+  gradient_memory_ = gradients;
 }
 
 template <class T>
@@ -163,12 +174,12 @@ void TrainingPass<T>::plan_gradients() {
     if (!part_.reaches[i] || part_.outside[i] || made[i] < 0) continue;
     const std::vector<int> readers = graph_.consumers(static_cast<ValueId>(i));
     const int last = readers.empty() ? made[i] : readers.back();
-    lifetimes.push_back(
-        {steps - 1 - last, steps - 1 - made[i], static_cast<std::size_t>(kept_[i].count()) * sizeof(T)});
+    lifetimes.push_back({part_.begun[i] ? 0 : steps - 1 - last, steps - 1 - made[i],
+                         static_cast<std::size_t>(gradient_shape(i).count()) * sizeof(T)});
     indices.push_back(i);
   }
   const MemoryPlan plan = plan_memory(lifetimes);
-  if (gradient_arena_.size() < plan.bytes / sizeof(T)) gradient_arena_ = Block<T>(plan.bytes / sizeof(T));
+  memory_.gradients = plan.bytes / sizeof(T);
   for (std::size_t k = 0; k < indices.size(); ++k) gradient_offsets_[indices[k]] = plan.offsets[k] / sizeof(T);
 }
 
@@ -184,7 +195,14 @@ View<T> TrainingPass<T>::gradient_view(ValueId id, std::span<const View<T>> grad
   const std::size_t i = index_of(id);
   if (!part_.reaches[i]) return {};
   if (part_.outside[i]) return gradients[i];
-  return {gradient_arena_.data() + gradient_offsets_[i], kept_[i].shape};
+  return {gradient_memory_ + gradient_offsets_[i], gradient_shape(i)};
+}
+
+template <class T>
+Shape TrainingPass<T>::gradient_shape(std::size_t value) const {
+  const Shape& shape = graph_.values()[value].shape;
+  const auto id = static_cast<ValueId>(value);
+  return fixed_.is_constant(id) || is_loss(graph_, id) ? shape : shape.with_batch(options_.batch);
 }
 
 template <class T>
@@ -204,9 +222,14 @@ void TrainingPass<T>::run_node(std::size_t index, std::span<const View<const T>>
                            .seed = node_seed(index),
                            .parameter_version = fixed_.version(),
                            .updated = updated};
-  if (norm != nullptr) return batch_norm_forward(*norm, forward, limits_of<T>(tail.clamp, graph_));
+  std::optional<NodeTimer> timer(std::in_place, options_.timed, times_[index].forward);
+  if (norm != nullptr && given_[index] != nullptr) {
+    return given_[index]->apply(in[0], forward.out.data, limits_of<T>(op_at(graph_, tail.clamp)));
+  }
+  if (norm != nullptr) return batch_norm_forward(*norm, forward, limits_of<T>(op_at(graph_, tail.clamp)));
   std::visit([&](const auto& op) { op.forward(forward); }, node.op);
   if (tail.quantizer < 0) return;
+  timer.emplace(options_.timed, times_[static_cast<std::size_t>(tail.quantizer)].forward);
   const View<T> y = kept_[index_of(written)];
   tail_of<T>(tail.clamp, tail.quantizer, graph_, fixed_).forward(forward.out.data, y.data, y.count());
 }
@@ -216,7 +239,7 @@ void TrainingPass<T>::forward(std::span<const View<const float>> inputs, const S
   step_ = step;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const ValueId id = graph_.inputs()[i];
-    if (kept_[index_of(id)].count() == 0) continue;
+    if (kept_[index_of(id)].count() == 0 || lent_[index_of(id)]) continue;
     convert<T>(inputs[i].span(), kept_[index_of(id)].span());
     if (tap) tap(id, value(id), step.first_image);
   }
@@ -228,6 +251,18 @@ void TrainingPass<T>::forward(std::span<const View<const float>> inputs, const S
     for (const ValueId id : node.in) in.push_back(value(id));
     run_node(i, in);
     if (tap) tap(node.out, value(node.out), step.first_image);
+  }
+}
+
+template <class T>
+void TrainingPass<T>::refresh(const Step& step) {
+  step_ = step;
+  std::vector<View<const T>> in;
+  for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+    if (!part_.nodes[i] || !part_.again[i] || done_before_[i]) continue;
+    in.clear();
+    for (const ValueId id : graph_.nodes()[i].in) in.push_back(value(id));
+    run_node(i, in);
   }
 }
 
@@ -259,6 +294,7 @@ template <class T>
 void TrainingPass<T>::backward_tail(std::size_t index, View<T> gradient, std::span<const View<T>> gradients) {
   const Tail& tail = tails_[index];
   if (tail.quantizer < 0) return;
+  const NodeTimer timer(options_.timed, times_[static_cast<std::size_t>(tail.quantizer)].backward);
   const Node& quantizer = graph_.nodes()[static_cast<std::size_t>(tail.quantizer)];
   const View<const T> x = value(graph_.nodes()[index].out), y = value(quantizer.out);
   const double learned =
@@ -271,16 +307,17 @@ void TrainingPass<T>::backward_tail(std::size_t index, View<T> gradient, std::sp
 
 template <class T>
 void TrainingPass<T>::backward(std::span<const View<T>> gradients) {
-  std::vector<bool> begun = part_.outside;
+  std::vector<bool> begun = part_.begun;
   std::vector<View<const T>> in;
   std::vector<View<T>> din;
   for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
-    if (!part_.nodes[i] || done_before_[i]) continue;
+    if (!part_.nodes[i] || done_before_[i] || given_[i] != nullptr) continue;
     const Node& node = graph_.nodes()[i];
     const ValueId out = written_by(i);
     if (!part_.reaches[index_of(out)] || !begun[index_of(out)]) continue;
     const View<T> dout = gradient_view(out, gradients);
     backward_tail(i, dout, gradients);
+    const NodeTimer timer(options_.timed, times_[i].backward);
     in.clear();
     for (const ValueId id : node.in) in.push_back(value(id));
     const std::uint32_t fresh = begin_inputs(node, begun, din, gradients);
@@ -291,9 +328,10 @@ void TrainingPass<T>::backward(std::span<const View<T>> gradients) {
                                .din = din,
                                .state = states_[i],
                                .seed = node_seed(i),
+                               .parameter_version = fixed_.version(),
                                .fresh = fresh};
     if (norm != nullptr) {
-      batch_norm_backward(*norm, backward, limits_of<T>(tails_[i].clamp, graph_));
+      batch_norm_backward(*norm, backward, limits_of<T>(op_at(graph_, tails_[i].clamp)));
     } else {
       std::visit([&](const auto& op) { op.backward(backward); }, node.op);
     }

@@ -27,16 +27,6 @@ ConvGeometry conv_geometry(const Conv2d& op, const Shape& x, const Shape& w, con
           .groups = op.groups};
 }
 
-namespace {
-
-template <class T>
-struct State {
-  ConvEngine<T> engine;
-  std::uint64_t version = 0;  // of the last forward: backward sees the same weights
-};
-
-}  // namespace
-
 Shape Conv2d::infer(std::span<const Shape> in) const {
   const auto check = [](bool ok, const std::string& what) {
     if (!ok) throw DataError("Conv2d: " + what);
@@ -63,25 +53,24 @@ Shape Conv2d::infer(std::span<const Shape> in) const {
 
 template <class T>
 void Conv2d::forward(const Forward<T>& f) const {
-  auto& state = f.state.template get<State<T>>();
-  state.version = f.parameter_version;
+  auto& engine = f.state.template get<ConvEngine<T>>();
   const T* bias = f.in.size() > 2 ? f.in[2].data : nullptr;
-  state.engine.forward(conv_geometry(*this, f.in[0].shape, f.in[1].shape, f.out.shape), f.out.shape.n, f.in[0].data,
-                       f.in[1].data, bias, f.out.data, f.parameter_version);
+  engine.forward(conv_geometry(*this, f.in[0].shape, f.in[1].shape, f.out.shape), f.out.shape.n, f.in[0].data,
+                 f.in[1].data, bias, f.out.data, f.parameter_version);
 }
 
 template <class T>
 void Conv2d::backward(const Backward<T>& b) const {
-  auto& state = b.state.template get<State<T>>();
+  auto& engine = b.state.template get<ConvEngine<T>>();
   const ConvGeometry g = conv_geometry(*this, b.in[0].shape, b.in[1].shape, b.dout.shape);
   const int images = b.dout.shape.n;
   if (b.din[0]) {
-    state.engine.backward_data(g, images, b.dout.data, b.in[1].data, b.din[0].data, state.version, b.is_fresh(0));
+    engine.backward_data(g, images, b.dout.data, b.in[1].data, b.din[0].data, b.parameter_version, b.is_fresh(0));
   }
   for (std::size_t i = 1; i < b.din.size(); ++i) {
     if (b.din[i] && b.is_fresh(i)) std::fill_n(b.din[i].data, b.din[i].count(), T(0));
   }
-  if (b.din[1]) state.engine.backward_weights(g, images, b.in[0].data, b.dout.data, b.din[1].data);
+  if (b.din[1]) engine.backward_weights(g, images, b.in[0].data, b.dout.data, b.din[1].data);
   if (b.din.size() > 2 && b.din[2]) add_channel_sums(b.dout.shape.pixels(), g.oc, b.dout.data, b.din[2].data);
 }
 

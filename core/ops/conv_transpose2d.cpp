@@ -52,7 +52,9 @@ struct State {
   std::vector<T> weights, gradient;  // {ic, kh, kw, oc / groups}
   std::uint64_t version = 0;
 
-  void transpose(const ConvGeometry& g, const T* w) {
+  void transpose(const ConvGeometry& g, const T* w, std::uint64_t parameter_version) {
+    if (parameter_version != 0 && parameter_version == version) return;
+    version = parameter_version;
     weights.resize(static_cast<std::size_t>(g.weight_count()));
     for_each_weight(g, [&](std::int64_t from, std::int64_t to) { weights[static_cast<std::size_t>(to)] = w[from]; });
   }
@@ -92,8 +94,7 @@ template <class T>
 void ConvTranspose2d::forward(const Forward<T>& f) const {
   auto& state = f.state.template get<State<T>>();
   const ConvGeometry g = geometry_of(*this, f.in[0].shape, f.in[1].shape, f.out.shape);
-  if (f.parameter_version == 0 || f.parameter_version != state.version) state.transpose(g, f.in[1].data);
-  state.version = f.parameter_version;
+  state.transpose(g, f.in[1].data, f.parameter_version);
   const std::int64_t pixels = f.out.shape.pixels();
   parallel_for(pixels, 4096, [&](std::int64_t begin, std::int64_t end) {
     T* y = f.out.data + begin * g.ic;
@@ -109,10 +110,11 @@ void ConvTranspose2d::backward(const Backward<T>& b) const {
   const ConvGeometry g = geometry_of(*this, b.in[0].shape, b.in[1].shape, b.dout.shape);
   const int images = b.dout.shape.n;
   if (b.din[0]) {
+    state.transpose(g, b.in[1].data, b.parameter_version);
     std::vector<T>& dx = state.gradient;
     dx.resize(static_cast<std::size_t>(b.in[0].count()));
     const T* none = nullptr;
-    state.engine.forward(g, images, b.dout.data, state.weights.data(), none, dx.data(), state.version);
+    state.engine.forward(g, images, b.dout.data, state.weights.data(), none, dx.data(), b.parameter_version);
     parallel_for(b.in[0].count(), 65536, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) b.din[0].data[i] += dx[static_cast<std::size_t>(i)];
     });

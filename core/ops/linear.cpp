@@ -11,12 +11,6 @@ namespace {
 /// Images with fewer pixels are multiplied together: their rows alone would not pay for reading the matrix.
 constexpr int kFewPixels = 16;
 
-template <class T>
-struct State {
-  ConvEngine<T> engine;
-  std::uint64_t version = 0;
-};
-
 struct Product {
   ConvGeometry geometry;
   int images;
@@ -47,20 +41,18 @@ Shape Linear::infer(std::span<const Shape> in) const {
 
 template <class T>
 void Linear::forward(const Forward<T>& f) const {
-  auto& state = f.state.template get<State<T>>();
-  state.version = f.parameter_version;
+  auto& engine = f.state.template get<ConvEngine<T>>();
   const Product product = product_of(f.in[0].shape, f.out.shape.c);
   const T* bias = f.in.size() > 2 ? f.in[2].data : nullptr;
-  state.engine.forward(product.geometry, product.images, f.in[0].data, f.in[1].data, bias, f.out.data,
-                       f.parameter_version);
+  engine.forward(product.geometry, product.images, f.in[0].data, f.in[1].data, bias, f.out.data, f.parameter_version);
 }
 
 template <class T>
 void Linear::backward(const Backward<T>& b) const {
-  auto& state = b.state.template get<State<T>>();
+  auto& engine = b.state.template get<ConvEngine<T>>();
   const auto [geometry, images] = product_of(b.in[0].shape, b.dout.shape.c);
-  if (b.din[0]) state.engine.backward_data(geometry, images, b.dout.data, b.in[1].data, b.din[0].data, state.version);
-  if (b.din[1]) state.engine.backward_weights(geometry, images, b.in[0].data, b.dout.data, b.din[1].data);
+  if (b.din[0]) engine.backward_data(geometry, images, b.dout.data, b.in[1].data, b.din[0].data, b.parameter_version);
+  if (b.din[1]) engine.backward_weights(geometry, images, b.in[0].data, b.dout.data, b.din[1].data);
   if (b.din.size() > 2 && b.din[2]) {
     add_channel_sums(b.dout.shape.pixels(), b.dout.shape.c, b.dout.data, b.din[2].data);
   }

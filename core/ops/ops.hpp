@@ -51,7 +51,8 @@ struct Forward {
   std::span<const View<T>> updated;
 };
 
-/// Arguments of a backward call, after a forward call in training mode with the same state.
+/// Arguments of a backward call, after a forward call in training mode; with the same state where the op keeps something
+/// of the batch (a BatchNorm that is not frozen does), else perhaps with another one.
 /// Gradients are ADDED to din[i]; a null din[i] means "not wanted".
 template <class T>
 struct Backward {
@@ -61,6 +62,7 @@ struct Backward {
   std::span<const View<T>> din;
   OpState& state;
   std::uint64_t seed = 0;
+  std::uint64_t parameter_version = 0;  ///< as in Forward
   /// Bit i: din[i] counts as zero, whatever it holds; the op writes every element. Only for ops that are TakesFresh.
   std::uint32_t fresh = 0;
   bool is_fresh(std::size_t i) const { return (fresh >> i & 1) != 0; }

@@ -173,11 +173,141 @@ TEST(DepthFirst, FusedWholeBatchesGiveTheBitsOfTheOps) {
   }
 }
 
-TEST(DepthFirst, LeavesBatchStatisticsToTheWholeBatch) {
-  const Graph graph = network(false, true, true);
-  const auto deep = step<float>(graph, kTraining), whole = step<float>(graph, kTraining, Together::batch);
-  EXPECT_EQ(deep.loss, whole.loss);
-  EXPECT_EQ(deep.gradients, whole.gradients);
+/// Two residual blocks with batch norm: norms whose results are added, read twice, clamped; a sum that a later stage
+/// reads again; a norm right behind the input; a pool between stages.
+Graph network_of_stages(double dropout = 0) {
+  Graph g;
+  const ValueId image = g.input("image", {1, 8, 8, 3}), labels = g.input("labels", {1, 1, 1, 1});
+  std::uint64_t seed = 50;
+  const auto norm = [&](const std::string& name, ValueId x, double gamma) {
+    const int c = g.shape(x).c;
+    Tensor<float> scale = drawn(channel_shape(c), ++seed, 0.3);
+    for (float& s : scale.span()) s += static_cast<float>(gamma);
+    return g.add(name, BatchNorm{},
+                 {x, g.parameter(name + ".gamma", std::move(scale)),
+                  g.parameter(name + ".beta", drawn(channel_shape(c), ++seed, 0.5)),
+                  g.parameter(name + ".mean", drawn(channel_shape(c), ++seed, 0.1)),
+                  g.parameter(name + ".variance", Tensor<float>(channel_shape(c), 1.0F))});
+  };
+  const auto conv = [&](const std::string& name, ValueId x, int oc, int k, int stride = 1, bool depthwise = false) {
+    const ValueId w = g.parameter(name + ".w", drawn({oc, k, k, depthwise ? 1 : g.shape(x).c}, ++seed, 0.4));
+    return g.add(name,
+                 Conv2d{.stride_h = stride,
+                        .stride_w = stride,
+                        .pad_top = k / 2,
+                        .pad_left = k / 2,
+                        .pad_bottom = k / 2,
+                        .pad_right = k / 2,
+                        .groups = depthwise ? oc : 1},
+                 {x, w});
+  };
+  const ValueId x = norm("in", image, 1);
+  const ValueId a = g.add("a.clip", Clip{.lo = 0, .hi = 1.2}, {norm("a", conv("a.conv", x, 8, 3), 1)});
+  ValueId b = g.add("b.relu", Relu{}, {norm("b", conv("b.conv", a, 8, 3, 1, true), 1)});
+  if (dropout > 0) b = g.add("b.dropout", Dropout{.probability = dropout}, {b});
+  const ValueId c = norm("c", conv("c.conv", b, 8, 1), 1);
+  const ValueId sum = g.add("sum", Add{}, {a, c});  // a: of an earlier stage
+  const ValueId d = norm("d", conv("d.conv", sum, 8, 1), 1);
+  const ValueId both = g.add("both", Add{}, {sum, d});
+  const ValueId e = g.add("e.relu", Relu{}, {both});
+  const ValueId shortcut = norm("s", conv("s.conv", e, 12, 1, 2), 1);
+  const ValueId f = norm("f", conv("f.conv", e, 12, 3, 2), 1);
+  const ValueId pooled = g.add("pool", MaxPool{.kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2},
+                               {g.add("join", Add{}, {f, shortcut})});
+  const ValueId h = g.add("h.relu", Relu{}, {norm("h", conv("h.conv", pooled, 6, 1), 1)});
+  const ValueId logits = conv("logits", g.add("mean", GlobalAvgPool{}, {h}), kClasses, 1);
+  g.add("unread", Linear{},
+        {g.add("softmax", Softmax{}, {logits}), g.parameter("unread.w", drawn({2, 1, 1, kClasses}, 9))});
+  g.set_output(g.add("loss", CrossEntropy{}, {logits, labels}));
+  return g;
+}
+
+TEST(DepthFirst, GoesThroughStagesWhereBatchStatisticsCutTheNetwork) {
+  for (const Graph& graph : {network_of_stages(), network(false, true, true), network(true, true, true)}) {
+    const auto whole = step<double>(graph, kTraining, Together::batch);
+    for (const int piece : {1, 2}) {
+      ExecutorOptions options = kTraining;
+      options.piece = piece;
+      const auto deep = step<double>(graph, options);
+      EXPECT_NEAR(deep.loss, whole.loss, 1e-12);
+      for (std::size_t p = 0; p < whole.gradients.size(); ++p) {
+        for (std::size_t i = 0; i < whole.gradients[p].size(); ++i) {
+          ASSERT_NEAR(deep.gradients[p][i], whole.gradients[p][i], 1e-11)
+              << graph.name(graph.parameters()[p]) << " element " << i;
+        }
+      }
+    }
+    set_thread_count(1);
+    const auto wanted = step<float>(graph, kTraining);
+    for (const int threads : {2, 5}) {
+      set_thread_count(threads);
+      const auto found = step<float>(graph, kTraining);
+      EXPECT_EQ(found.loss, wanted.loss) << threads;
+      EXPECT_EQ(found.gradients, wanted.gradients) << threads;
+    }
+    set_thread_count(0);
+  }
+}
+
+TEST(DepthFirst, DropsTheSameOnTheWayBack) {
+  const Graph graph = network_of_stages(0.5);
+  set_thread_count(1);
+  const auto wanted = step<float>(graph, kTraining);
+  set_thread_count(3);
+  const auto found = step<float>(graph, kTraining);
+  EXPECT_EQ(found.loss, wanted.loss);
+  EXPECT_EQ(found.gradients, wanted.gradients);
+  // Against central differences of the same step.
+  const Batch batch = batch_for(graph);
+  ValueId w{};
+  ASSERT_TRUE(graph.find("b.conv.w", w));
+  const auto loss_at = [&](double move) {
+    Executor<double> executor(graph, kTraining);
+    executor.update_parameter(w).data[3] += move;
+    return executor.step(batch.views());
+  };
+  Executor<double> executor(graph, kTraining);
+  executor.step(batch.views());
+  const double h = 1e-5;
+  EXPECT_NEAR(executor.gradient(w).data[3], (loss_at(h) - loss_at(-h)) / (2 * h), 1e-7);
+  set_thread_count(0);
+}
+
+TEST(DepthFirst, MovesRunningStatisticsAsTheWholeBatchDoes) {
+  const Graph graph = network_of_stages();
+  Executor<double> deep(graph, kTraining), whole(graph, kTraining);
+  const Batch batch = batch_for(graph);
+  for (int i = 0; i < 2; ++i) {
+    deep.step(batch.views());
+    whole.step(batch.views(), {}, Together::batch);
+  }
+  for (const ValueId id : graph.parameters()) {
+    for (std::int64_t i = 0; i < deep.parameter(id).count(); ++i) {
+      ASSERT_NEAR(deep.parameter(id).data[i], whole.parameter(id).data[i], 1e-13) << graph.name(id);
+    }
+  }
+}
+
+TEST(DepthFirst, FollowsNormsThatAreFrozen) {
+  Graph graph = network_of_stages();
+  Executor<double> deep(graph, kTraining), whole(graph, kTraining);
+  const Batch batch = batch_for(graph);
+  const auto same = [&] {
+    EXPECT_NEAR(deep.step(batch.views()), whole.step(batch.views(), {}, Together::batch), 1e-12);
+    ValueId w{};
+    ASSERT_TRUE(graph.find("b.conv.w", w));
+    for (std::int64_t i = 0; i < graph.shape(w).count(); ++i) {
+      EXPECT_NEAR(deep.gradient(w).data[i], whole.gradient(w).data[i], 1e-11);
+    }
+  };
+  same();
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    if (!std::holds_alternative<BatchNorm>(graph.nodes()[i].op)) continue;
+    for (Executor<double>* executor : {&deep, &whole}) {
+      executor->set_attributes(static_cast<int>(i), BatchNorm{.frozen = true});
+    }
+    same();  // with one norm fewer on batch statistics each time
+  }
 }
 
 TEST(DepthFirst, HandsOnWhatAThreadThrows) {
