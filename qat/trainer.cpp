@@ -18,6 +18,10 @@ namespace {
 
 constexpr std::int64_t kChunk = 16384;  // elements: 64 KiB of each tensor an update reads
 
+/// Images that go through the network together: with two, weights and the sums of their gradients are read half as
+/// often; more do not stay in the caches. MobileNetV2: 4 % faster than one, four no faster than two.
+constexpr int kPiece = 2;
+
 }  // namespace
 
 std::vector<ParameterGroup> parameter_groups(const Graph& network, const UpdateOptions& options) {
@@ -50,7 +54,7 @@ Trainer::Trainer(const Graph& network, const LossOptions& loss, std::vector<Para
                  const Graph* teacher, StepObserver* observer)
     : network_(network),
       loss_(loss),
-      executor_(with_loss(network, loss), {.mode = Mode::training, .seed = seed}),
+      executor_(with_loss(network, loss), {.mode = Mode::training, .piece = kPiece, .seed = seed}),
       observer_(observer) {
   require(loss.distillation == 0 || teacher != nullptr, "distillation wants a teacher");
   if (loss.distillation != 0) {

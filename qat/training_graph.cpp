@@ -118,7 +118,9 @@ Graph training_graph(const Graph& quantized, const TrainingGraphOptions& options
     if (fake == nullptr) return static_cast<void>(to.copy(node));
     const QuantizerRole role = role_of(quantized, node);
     if (role == QuantizerRole::bias && kind == "lsq") return to.replace(node.out, to(node.in[0]));
-    if (role != QuantizerRole::bias) {
+    // The grid of images stays: to learn it would take the gradient of the first layer's input.
+    const bool is_image = quantized.value(node.in[0]).kind == ValueKind::input && kind != "lsq";
+    if (role != QuantizerRole::bias && !is_image) {
       if (kind == "tqt") return emit_tqt(to, node, *fake);
       if (kind == "lsq") return emit_lsq(to, node, *fake);
       if (kind == "pact" && role == QuantizerRole::activation) return emit_pact(to, node, *fake, options.clipped);

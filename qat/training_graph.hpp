@@ -33,8 +33,8 @@ struct TrainingGraphOptions {
 /// a parameter "NAME.threshold" (tqt: log2, in the middle of the exponents' interval, so that both neighbours are
 /// equally far), "NAME.alpha" (pact) or "NAME.step" (lsq), and starts at the grid that is there. Outputs stay what they
 /// are. pact leaves weights on their grids; pact-ema and fixed leave all FakeQuant nodes, whose grids the first of them
-/// moves during training. Biases keep FakeQuant nodes, except under lsq: where there are no fixed-point accumulators
-/// they stay float.
+/// moves during training. So do those of images, except under lsq. Biases keep FakeQuant nodes, except under lsq: where
+/// there are no fixed-point accumulators they stay float.
 /// @throws UsageError for an unknown kind
 Graph training_graph(const Graph& quantized, const TrainingGraphOptions& options);
 

@@ -147,13 +147,13 @@ void ConvEngine<T>::backward_data(const ConvGeometry& g, int images, const T* dy
           continue;
         }
       }
-      if (fresh) std::fill_n(to, g.in_count(), T(0));  // of one image: it stays in cache
       if constexpr (std::is_same_v<T, float>) {
         if (s.depthwise) {
-          s.depthwise->backward_data(from, to);
+          s.depthwise->backward_data(from, to, fresh);
           continue;
         }
       }
+      if (fresh) std::fill_n(to, g.in_count(), T(0));  // of one image: it stays in cache
       gemm::backward_data(g, from, w, to);
     }
   });
@@ -207,8 +207,13 @@ void add_channel_sums(std::int64_t pixels, int channels, const T* dy, T* db) {
   parallel_for(pixels, parts.grain, [&](std::int64_t begin, std::int64_t end) {
     T* sum = sums[static_cast<std::size_t>(begin / parts.grain)];
     std::fill_n(sum, channels, T(0));
-    for (std::int64_t p = begin; p < end; ++p) {
-      for (int c = 0; c < channels; ++c) sum[c] += dy[p * channels + c];
+    std::int64_t p = begin;
+    for (; p + 4 <= end; p += 4) {
+      const T *a = dy + p * channels, *b = a + channels, *c = b + channels, *d = c + channels;
+      for (int i = 0; i < channels; ++i) sum[i] += (a[i] + b[i]) + (c[i] + d[i]);
+    }
+    for (; p < end; ++p) {
+      for (int i = 0; i < channels; ++i) sum[i] += dy[p * channels + i];
     }
   });
   add_parts(sums, channels, db);

@@ -37,9 +37,9 @@ void DepthwiseConv::forward(const float* x, const float* b, float* y, const simd
       {.x = x, .w = weights_.data(), .b = b, .y = y, .epilogue = epilogue, .row_begin = 0, .row_end = shape_.oh});
 }
 
-void DepthwiseConv::backward_data(const float* dy, float* dx) const {
-  simd::depthwise().backward_data(shape_,
-                                  {.dy = dy, .w = weights_.data(), .dx = dx, .row_begin = 0, .row_end = shape_.ih});
+void DepthwiseConv::backward_data(const float* dy, float* dx, bool fresh) const {
+  simd::depthwise().backward_data(
+      shape_, {.dy = dy, .w = weights_.data(), .dx = dx, .add = !fresh, .row_begin = 0, .row_end = shape_.ih});
 }
 
 void DepthwiseConv::backward_weights(int images, const float* x, const float* dy, float* dw) const {

@@ -16,8 +16,8 @@ class DepthwiseConv {
   void pack(const float* w);
   /// One image; y is overwritten.
   void forward(const float* x, const float* b, float* y, const simd::Epilogue& epilogue) const;
-  /// dx += gradient.
-  void backward_data(const float* dy, float* dx) const;
+  /// dx += gradient; with `fresh`, dx = gradient.
+  void backward_data(const float* dy, float* dx, bool fresh) const;
   /// dw {c, kh, kw, 1} = the gradient summed over `images` images.
   void backward_weights(int images, const float* x, const float* dy, float* dw) const;
 

@@ -26,11 +26,12 @@ struct DepthwiseForward {
   int row_begin, row_end;
 };
 
-/// Rows [row_begin, row_end) of dx += gradient.
+/// Rows [row_begin, row_end) of dx = gradient, or with `add` dx += gradient.
 struct DepthwiseBackwardData {
   const float* dy;
   const float* w;
   float* dx;
+  bool add;
   int row_begin, row_end;
 };
 

@@ -157,7 +157,7 @@ template <class V, int kVectors, bool kPart>
 inline void backward_pixel(const DepthwiseShape& s, const DepthwiseBackwardData& b, int iy, int ix, int c, int n) {
   float* dx = b.dx + (std::int64_t{iy} * s.iw + ix) * s.channels + c;
   typename V::Reg acc[kVectors];
-  for (int v = 0; v < kVectors; ++v) acc[v] = load<V, kPart>(dx + v * V::width, n);
+  for (int v = 0; v < kVectors; ++v) acc[v] = b.add ? load<V, kPart>(dx + v * V::width, n) : V::set(0);
   for (int i = 0; i < s.kh; ++i) {
     const int y = iy + s.pad_top - i * s.dilation_h;
     if (y < 0 || y % s.stride_h != 0 || y / s.stride_h >= s.oh) continue;
@@ -189,7 +189,9 @@ inline void backward_tile(const DepthwiseShape& s, const DepthwiseBackwardData& 
   float* dx = b.dx + (std::int64_t{iy} * s.iw + ix) * s.channels + c;
   typename V::Reg acc[kPixels];
 #pragma GCC unroll 16
-  for (int p = 0; p < kPixels; ++p) acc[p] = load<V, kPart>(dx + std::int64_t{p} * s.channels, n);
+  for (int p = 0; p < kPixels; ++p) {
+    acc[p] = b.add ? load<V, kPart>(dx + std::int64_t{p} * s.channels, n) : V::set(0);
+  }
   for (int i = 0; i < s.kh; ++i) {
     const int oy = iy + s.pad_top - i * s.dilation_h;
     if (oy < 0 || oy >= s.oh) continue;
