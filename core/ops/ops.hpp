@@ -51,9 +51,9 @@ struct Forward {
   std::span<const View<T>> updated;
 };
 
-/// Arguments of a backward call, after a forward call in training mode; with the same state where the op keeps something
-/// of the batch (a BatchNorm that is not frozen does), else perhaps with another one.
-/// Gradients are ADDED to din[i]; a null din[i] means "not wanted".
+/// Arguments of a backward call, after a forward call in training mode; with the same state where the op keeps
+/// something of the batch (a BatchNorm that is not frozen does), else perhaps with another one. Gradients are ADDED to
+/// din[i]; a null din[i] means "not wanted".
 template <class T>
 struct Backward {
   std::span<const View<const T>> in;
