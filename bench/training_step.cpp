@@ -1,5 +1,6 @@
-// Times a training step (forward, loss, backward, SGD): MODEL SCHEME BATCH THREADS [SECONDS [profile]].
+// Times a training step (forward, loss, backward, SGD): MODEL[:HxW] SCHEME BATCH THREADS [SECONDS [profile]].
 //
+// A network for segmentation gets a label per pixel. HxW: the input's extents, if not those of the zoo.
 // SCHEME: float (batch norm on batch statistics), folded (float, batch norm folded away), or quantization-aware with a
 // kind of quantizer (tqt, pact, pact-ema, fixed, lsq) at 8 bits on the folded network.
 // Prints "NAME SCHEME step bN Tthread: X ms (cpu Y), peak Z MiB". With `profile`, instead a table of where the time of
@@ -19,6 +20,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
 #include "core/base/timing.hpp"
+#include "core/graph/count.hpp"
 #include "core/graph/executor.hpp"
 #include "core/models/models.hpp"
 #include "core/passes/fold_batch_norm.hpp"
@@ -37,6 +39,26 @@ Tensor<float> random_images(const Graph& graph, int count, std::uint64_t seed) {
   Random random(seed);
   for (float& x : images.span()) x = static_cast<float>(random.uniform(-2, 2));
   return images;
+}
+
+/// A class per image, or per pixel.
+Tensor<float> random_labels(const Graph& network, int count) {
+  const Shape output = network.shape(network.output());
+  Tensor<float> labels({count, output.h, output.w, 1});
+  Random random(2);
+  for (float& x : labels.span()) x = static_cast<float>(random.below(static_cast<std::uint64_t>(output.c)));
+  return labels;
+}
+
+/// "NAME" or "NAME:HxW".
+Graph network_from_zoo(const std::string& text) {
+  const std::size_t colon = text.find(':');
+  ModelOptions options;
+  if (colon != std::string::npos &&
+      std::sscanf(text.c_str() + colon, ":%dx%d", &options.input.h, &options.input.w) != 2) {
+    throw UsageError(fmt::format("'{}': wanted is NAME or NAME:HxW", text));
+  }
+  return build_graph(find_model(text.substr(0, colon)), options);
 }
 
 Graph network_of(const Graph& built, const std::string& scheme) {
@@ -61,7 +83,7 @@ std::string kind_of(const Graph& graph, const Node& node) {
   }
   if (std::holds_alternative<BatchNorm>(node.op)) return "batch norms with clamps";
   if (is_quantizer(node.op)) return "quantizers with clamps";
-  return "all else";
+  return std::string(op_name(node.op));
 }
 
 /// Operations and bytes of a node there and back, for one image.
@@ -71,10 +93,7 @@ Share work_of(const Graph& graph, const Node& node) {
   double weights = 0, in = 0;
   for (const ValueId id : node.in) (graph.is_parameter(id) ? weights : in) += bytes(id);
   work.bytes = in + bytes(node.out) + (2 * in + bytes(node.out)) + weights;
-  if (std::holds_alternative<Conv2d>(node.op) || std::holds_alternative<Linear>(node.op)) {
-    const Shape w = graph.shape(node.in[1]), y = graph.shape(node.out);
-    work.operations = 3 * 2.0 * static_cast<double>(w.h * w.w * w.c) * static_cast<double>(y.count());
-  }
+  work.operations = 3 * 2.0 * static_cast<double>(count_macs(graph, node));
   return work;
 }
 
@@ -82,7 +101,7 @@ void profile(const Graph& network, int batch, double seconds) {
   const Graph graph = with_loss(network, {});
   Executor<float> executor(graph, {.mode = Mode::training, .seed = 1, .timed = true});
   const Tensor<float> images = random_images(network, batch, 1);
-  const Tensor<float> labels({batch, 1, 1, 1}, 0.0F);
+  const Tensor<float> labels = random_labels(network, batch);
   const std::vector<View<const float>> inputs{images.view(), labels.view()};
   executor.step(inputs);  // makes memory
   const std::vector<NodeTime> before = executor.node_times();
@@ -122,23 +141,21 @@ void profile(const Graph& network, int batch, double seconds) {
 }
 
 int run(int argc, char** argv) {
-  if (argc < 5) throw UsageError("usage: bench_training_step MODEL SCHEME BATCH THREADS [SECONDS [profile]]");
+  if (argc < 5) throw UsageError("usage: bench_training_step MODEL[:HxW] SCHEME BATCH THREADS [SECONDS [profile]]");
   const std::string scheme = argv[2];
   const int batch = std::atoi(argv[3]), threads = std::atoi(argv[4]);
   const double seconds = argc > 5 ? std::atof(argv[5]) : 5;
   if (batch < 1 || threads < 1) throw UsageError("BATCH and THREADS must be at least 1");
   set_thread_count(threads);
-  const Graph network = network_of(build_graph(find_model(argv[1])), scheme);
+  const Graph network = network_of(network_from_zoo(argv[1]), scheme);
   if (argc > 6 && argv[6] == std::string("profile")) {
     profile(network, batch, seconds);
     return 0;
   }
-  const int classes = network.shape(network.output()).c;
   UpdateOptions update{.optimizer = {.name = "sgd", .momentum = 0.9}, .weight_decay = 1e-4};
   Trainer trainer(network, {}, parameter_groups(network, update), 1);
   const Tensor<float> images = random_images(network, batch, 1);
-  Tensor<float> labels({batch, 1, 1, 1});
-  for (int i = 0; i < batch; ++i) labels[i] = static_cast<float>(i % classes);
+  const Tensor<float> labels = random_labels(network, batch);
   const Timing time = measure(
       seconds, [&] { trainer.step({.images = images.view(), .labels = labels.view()}, {.learning_rate = 1e-6}); });
   rusage usage{};

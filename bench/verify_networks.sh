@@ -17,7 +17,7 @@ for model in "$data"/weights/*.onnx; do
   for bits in 8 16; do
     network=$out/$name.$bits.$preset
     [ -f "$network/network.h5" ] || "$binade" ptq --model "$model" --bits $bits --preset "$preset" --dataset images --force \
-      --calibration-data "$data/$calibrate" --calibration-images $count --out "$network" 2>/dev/null >&2
+      --calibration-data "$data/$calibrate" --calibration-images $count --out "$network" >"$network.log" 2>&1 || { cat "$network.log" >&2; exit 1; }
     for target in tidl generic cmsis tidl_bias16; do
       result=$network/$target.$images.txt
       if ! [ -f "$result" ]; then

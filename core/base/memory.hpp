@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace binade {
@@ -11,6 +12,11 @@ namespace binade {
 void* allocate_block(std::size_t bytes);
 /// With the size that was asked for.
 void free_block(void* block, std::size_t bytes) noexcept;
+
+/// Elements up to the end of a cache line, so that what comes behind begins with one.
+inline std::size_t in_lines(std::int64_t elements) {
+  return (static_cast<std::size_t>(elements) + 15) / 16 * 16;
+}
 
 /// Owns `size()` elements that nobody has written yet. For arithmetic types.
 template <class T>

@@ -6,13 +6,6 @@
 #include "core/graph/memory_plan.hpp"
 
 namespace binade {
-namespace {
-
-std::size_t rounded_up(std::int64_t elements) {
-  return (static_cast<std::size_t>(elements) + 15) / 16 * 16;
-}
-
-}  // namespace
 
 template <class T>
 void BatchMemory<T>::plan(const Graph& graph, const Stages& stages, const std::vector<bool>& reaches, int batch) {
@@ -25,7 +18,7 @@ void BatchMemory<T>::plan(const Graph& graph, const Stages& stages, const std::v
   std::vector<std::size_t> indices;
   for (std::size_t i = 0; i < count; ++i) {
     shapes_.push_back(graph.values()[i].shape);
-    const std::size_t size = rounded_up(shapes_[i].count() * batch);
+    const std::size_t size = in_lines(shapes_[i].count() * batch);
     if (stages.is_kept[i]) {
       value_offsets_[i] = elements;
       elements += size;

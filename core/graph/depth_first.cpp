@@ -37,10 +37,6 @@ std::vector<bool> either(std::vector<bool> a, const std::vector<bool>& b) {
   return a;
 }
 
-std::size_t rounded_up(std::int64_t elements) {
-  return (static_cast<std::size_t>(elements) + 15) / 16 * 16;
-}
-
 }  // namespace
 
 template <class T>
@@ -90,7 +86,7 @@ DepthFirst<T>::DepthFirst(const Graph& graph, FixedValues<T>& fixed, const std::
       if (!is_sum_[value] || std::count(sums.values.begin(), sums.values.end(), value) > 0) continue;
       sums.values.push_back(value);
       sums.offsets.push_back(sums.elements);
-      sums.elements += rounded_up(graph.shape(id).count());
+      sums.elements += in_lines(graph.shape(id).count());
       if (!graph.is_parameter(id)) constant_gradients_[value].resize(graph.shape(id));
     }
   }
@@ -232,7 +228,8 @@ double DepthFirst<T>::forward(Runner& runner, int stage, const Call& call, std::
   if (stage + 1 < stages_.count) return 0;
   std::vector<T> begin(losses_.values().size());
   const double loss = begin_losses(runner, pass, piece, begin);
-  return loss + backward(runner, stage, call, piece, false);
+  backward(runner, stage, call, piece, false);
+  return loss;
 }
 
 /// The piece's part of the loss; `begin` becomes the gradients of the losses, with which the way back begins.
@@ -252,7 +249,7 @@ double DepthFirst<T>::begin_losses(Runner& runner, const TrainingPass<T>& pass, 
 }
 
 template <class T>
-double DepthFirst<T>::backward(Runner& runner, int stage, const Call& call, std::size_t piece, bool again) {
+void DepthFirst<T>::backward(Runner& runner, int stage, const Call& call, std::size_t piece, bool again) {
   TrainingPass<T>& pass = *runner.passes[static_cast<std::size_t>(stage)];
   if (again) pass.refresh(step_of(call, piece));
   for (const Norm& norm : norms_) {
@@ -270,19 +267,18 @@ double DepthFirst<T>::backward(Runner& runner, int stage, const Call& call, std:
     const View<T> dy = memory_.gradient(index_of(norm.written), pieces_[piece]);
     norm.gradients[piece] = norm.normalizer.gradient_sums(pass.value(norm.x), dy.data, limits(norm));
   }
-  return 0;
 }
 
 /// Adds the sums of a chunk to the totals when all chunks before it are there.
 template <class T>
-void DepthFirst<T>::add_in_turn(const Runner& runner, const Sums& sums, int chunk, double loss, bool adds) {
+void DepthFirst<T>::add_in_turn(const Runner& runner, const Sums& sums, int chunk, double loss) {
   std::unique_lock lock(mutex_);
   turn_changed_.wait(lock, [&] { return turn_ == chunk || failed_; });
   if (failed_) return;
   lock.unlock();
   const T* from = runner.sums.data();
   T* to = totals_.data();
-  const auto count = static_cast<std::int64_t>(adds ? sums.elements : 0);
+  const auto count = static_cast<std::int64_t>(sums.elements);
   if (chunk == 0) {
     std::copy_n(from, count, to);
   } else {
@@ -307,7 +303,7 @@ void DepthFirst<T>::run_chunks(Runner& runner, int stage, bool adds, const Work&
       const auto [begin, end] = chunks_[static_cast<std::size_t>(chunk)];
       double loss = 0;
       for (std::size_t piece = begin; piece < end; ++piece) loss += work(runner, piece);
-      if (adds) add_in_turn(runner, sums, chunk, loss, adds);
+      if (adds) add_in_turn(runner, sums, chunk, loss);
     }
   } catch (...) {
     const std::lock_guard lock(mutex_);
@@ -403,7 +399,8 @@ T DepthFirst<T>::step(std::span<const View<const float>> inputs, std::span<const
   for (int stage = last - 1; stage >= 0; --stage) {
     run_stage(stage, true, [&](Runner& runner, std::size_t piece) {
       place(runner, stage, call, piece);
-      return backward(runner, stage, call, piece, true);
+      backward(runner, stage, call, piece, true);
+      return 0.0;
     });
     collect(stage, to);
   }

@@ -88,11 +88,11 @@ class DepthFirst {
   typename TrainingPass<T>::Step step_of(const Call& call, std::size_t piece) const;
   void place(Runner& runner, int stage, const Call& call, std::size_t piece);
   double forward(Runner& runner, int stage, const Call& call, std::size_t piece);
-  double backward(Runner& runner, int stage, const Call& call, std::size_t piece, bool again);
+  void backward(Runner& runner, int stage, const Call& call, std::size_t piece, bool again);
   double begin_losses(Runner& runner, const TrainingPass<T>& pass, std::size_t piece, std::vector<T>& begin);
   void run_stage(int stage, bool adds, const Work& work);
   void run_chunks(Runner& runner, int stage, bool adds, const Work& work, std::atomic<int>& next);
-  void add_in_turn(const Runner& runner, const Sums& sums, int chunk, double loss, bool adds);
+  void add_in_turn(const Runner& runner, const Sums& sums, int chunk, double loss);
   void collect(int stage, std::span<const View<T>> gradients);
   void set_statistics(int stage);
 

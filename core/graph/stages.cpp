@@ -3,12 +3,13 @@
 
 #include <algorithm>
 
+#include "core/ops/clamp.hpp"
+
 namespace binade {
 namespace {
 
 bool is_cheap(const Node& node) {
-  return is_batch_norm_on_batch(node) || std::holds_alternative<Relu>(node.op) ||
-         std::holds_alternative<Clip>(node.op) || std::holds_alternative<Add>(node.op);
+  return is_batch_norm_on_batch(node) || is_clamp(node.op) || std::holds_alternative<Add>(node.op);
 }
 
 /// By node: whether the output depends on it.
@@ -34,8 +35,7 @@ int clamp_behind_norm(const Graph& graph, std::size_t node) {
   const Node& norm = graph.nodes()[node];
   const std::vector<int> readers = graph.consumers(norm.out);
   if (!std::holds_alternative<BatchNorm>(norm.op) || readers.size() != 1 || norm.out == graph.output()) return -1;
-  const Op& op = graph.nodes()[static_cast<std::size_t>(readers[0])].op;
-  return std::holds_alternative<Relu>(op) || std::holds_alternative<Clip>(op) ? readers[0] : -1;
+  return is_clamp(graph.nodes()[static_cast<std::size_t>(readers[0])].op) ? readers[0] : -1;
 }
 
 Stages stages_of(const Graph& graph, const std::vector<bool>& is_constant) {

@@ -19,10 +19,6 @@ void convert(std::span<const float> from, std::span<T> to) {
   std::transform(from.begin(), from.end(), to.begin(), [](float x) { return static_cast<T>(x); });
 }
 
-bool is_clamp(const Op& op) {
-  return std::holds_alternative<Relu>(op) || std::holds_alternative<Clip>(op);
-}
-
 /// The op of a node, or null for -1.
 const Op* op_at(const Graph& graph, int node) {
   return node < 0 ? nullptr : &graph.nodes()[static_cast<std::size_t>(node)].op;
@@ -142,7 +138,7 @@ void TrainingPass<T>::plan(const Options& options) {
     const bool one = fixed_.is_constant()[i] || is_loss(graph_, static_cast<ValueId>(i));
     kept_[i].shape = one ? value.shape : value.shape.with_batch(options.batch);
     value_offsets_[i] = memory_.values;
-    if (!lives_nowhere_[i]) memory_.values += (static_cast<std::size_t>(kept_[i].count()) + 15) / 16 * 16;
+    if (!lives_nowhere_[i]) memory_.values += in_lines(kept_[i].count());
   }
   plan_gradients();
   if (!options.own_memory) return;

@@ -28,7 +28,7 @@ struct TrainingPart {
   std::vector<bool> begun;    ///< by value: something was added to the gradient before the pass
   std::vector<bool> placed;   ///< by value: the caller says where it is, with place()
   std::vector<bool> again;    ///< by node: refresh() runs it
-  /// By node: batch norms are given their statistics, and their way back is the caller's.
+  /// Batch norms are given their statistics, and their way back is the caller's.
   bool given_statistics = false;
 };
 

@@ -2,27 +2,12 @@
 // executor makes of BatchNorm and Relu or Clip.
 #pragma once
 
-#include <limits>
 #include <span>
 #include <vector>
 
-#include "core/ops/ops.hpp"
+#include "core/ops/clamp.hpp"
 
 namespace binade {
-
-/// min(max(y, lo), hi); the gradient passes where lo < y < hi. The default clamps nothing.
-template <class T>
-struct Limits {
-  T lo = -std::numeric_limits<T>::infinity(), hi = std::numeric_limits<T>::infinity();
-};
-
-/// Those of a Relu or Clip; null: none.
-template <class T>
-Limits<T> limits_of(const Op* clamp) {
-  if (clamp == nullptr) return {};
-  if (const auto* clip = std::get_if<Clip>(clamp)) return {static_cast<T>(clip->lo), static_cast<T>(clip->hi)};
-  return {.lo = T(0)};
-}
 
 /// Per channel: the mean over pixels, and the sum of squares about it.
 struct ChannelMoments {

@@ -20,15 +20,19 @@ constexpr T kNoLimit = std::numeric_limits<T>::infinity();
 
 template <class T>
 bool ClampedQuantizer<T>::supports(const Op* clamp, const Op& quantizer) {
-  if (clamp != nullptr && !std::holds_alternative<Relu>(*clamp) && !std::holds_alternative<Clip>(*clamp)) return false;
+  if (clamp != nullptr && !is_clamp(*clamp)) return false;
   const auto* fake = std::get_if<FakeQuant>(&quantizer);
   return std::holds_alternative<Tqt>(quantizer) || (fake != nullptr && fake->spec.bits <= kMostBits);
 }
 
 template <class T>
-ClampedQuantizer<T>::ClampedQuantizer(const Op* clamp, const FakeQuant& quantizer, double)
-    : lo_(-kNoLimit<T>), hi_(kNoLimit<T>), learns_(false), spec_(quantizer.spec), rounding_(quantizer.rounding) {
-  set_clamp(clamp);
+ClampedQuantizer<T>::ClampedQuantizer(const Op* clamp, const FakeQuant& quantizer)
+    : clamp_(limits_of<T>(clamp)),
+      lo_(-kNoLimit<T>),
+      hi_(kNoLimit<T>),
+      learns_(false),
+      spec_(quantizer.spec),
+      rounding_(quantizer.rounding) {
   if (!quantizer.clipped) return;
   lo_ = static_cast<T>(std::ldexp(static_cast<double>(spec_.min_code()) - 0.5, -spec_.frac));
   hi_ = static_cast<T>(std::ldexp(static_cast<double>(spec_.max_code()) + 0.5, -spec_.frac));
@@ -36,8 +40,7 @@ ClampedQuantizer<T>::ClampedQuantizer(const Op* clamp, const FakeQuant& quantize
 
 template <class T>
 ClampedQuantizer<T>::ClampedQuantizer(const Op* clamp, const Tqt& quantizer, double learned)
-    : learns_(true), spec_(quantizer.spec(learned)), rounding_(quantizer.rounding) {
-  set_clamp(clamp);
+    : clamp_(limits_of<T>(clamp)), learns_(true), spec_(quantizer.spec(learned)), rounding_(quantizer.rounding) {
   // The reals that round to an end code or inwards. The tie below the lowest code, which is even, rounds up to it,
   // except away from zero; the tie above the highest, which is odd, always leaves.
   lo_ = static_cast<T>(std::ldexp(static_cast<double>(spec_.min_code()) - 0.5, -spec_.frac));
@@ -48,27 +51,20 @@ ClampedQuantizer<T>::ClampedQuantizer(const Op* clamp, const Tqt& quantizer, dou
 template <class T>
 ClampedQuantizer<T> ClampedQuantizer<T>::of(const Op* clamp, const Op& quantizer, double learned) {
   require(supports(clamp, quantizer), "ClampedQuantizer: unsupported ops");
-  if (const auto* fake = std::get_if<FakeQuant>(&quantizer)) return {clamp, *fake, learned};
+  if (const auto* fake = std::get_if<FakeQuant>(&quantizer)) return {clamp, *fake};
   return {clamp, std::get<Tqt>(quantizer), learned};
-}
-
-template <class T>
-void ClampedQuantizer<T>::set_clamp(const Op* clamp) {
-  const auto* clip = clamp != nullptr ? std::get_if<Clip>(clamp) : nullptr;
-  clamp_lo_ = clamp == nullptr ? -kNoLimit<T> : clip != nullptr ? static_cast<T>(clip->lo) : T(0);
-  clamp_hi_ = clip != nullptr ? static_cast<T>(clip->hi) : kNoLimit<T>;
 }
 
 template <class T>
 void ClampedQuantizer<T>::forward(const T* x, T* y, std::int64_t n) const {
   parallel_for(n, detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
     if constexpr (std::is_same_v<T, float>) {
-      simd::clip_fake_quantize(x + begin, y + begin, end - begin, clamp_lo_, clamp_hi_, spec_, rounding_);
+      simd::clip_fake_quantize(x + begin, y + begin, end - begin, clamp_.lo, clamp_.hi, spec_, rounding_);
     } else {
       const T scale = std::ldexp(T(1), spec_.frac), step = std::ldexp(T(1), -spec_.frac);
       const T least = static_cast<T>(spec_.min_code()), most = static_cast<T>(spec_.max_code());
       for (std::int64_t i = begin; i < end; ++i) {
-        const T above = clamp_lo_ > x[i] ? clamp_lo_ : x[i], c = clamp_hi_ < above ? clamp_hi_ : above;
+        const T above = clamp_.lo > x[i] ? clamp_.lo : x[i], c = clamp_.hi < above ? clamp_.hi : above;
         y[i] = std::clamp(round_real(c * scale, rounding_), least, most) * step;
       }
     }
@@ -86,8 +82,8 @@ double ClampedQuantizer<T>::backward(const Way& way, T* dx, bool add) const {
                                         .dy = way.dy + begin,
                                         .dx = to,
                                         .add = add,
-                                        .clamp_lo = clamp_lo_,
-                                        .clamp_hi = clamp_hi_,
+                                        .clamp_lo = clamp_.lo,
+                                        .clamp_hi = clamp_.hi,
                                         .lo = lo_,
                                         .hi = hi_,
                                         .n = end - begin},
@@ -96,11 +92,11 @@ double ClampedQuantizer<T>::backward(const Way& way, T* dx, bool add) const {
       double part = 0;
       for (std::int64_t i = begin; i < end; ++i) {
         const T x = way.x[i], y = way.y[i], dy = way.dy[i];
-        const T above = clamp_lo_ > x ? clamp_lo_ : x, c = clamp_hi_ < above ? clamp_hi_ : above;
+        const T above = clamp_.lo > x ? clamp_.lo : x, c = clamp_.hi < above ? clamp_.hi : above;
         // s * (r - c / s) is y - c, exactly; s * n and s * p are y.
         if (learns_) part += static_cast<double>(dy) * static_cast<double>(lo_ < c && c < hi_ ? y - c : y);
         if (to == nullptr) continue;
-        const T passed = clamp_lo_ < x && x < clamp_hi_ && lo_ < x && x < hi_ ? dy : T(0);
+        const T passed = clamp_.lo < x && x < clamp_.hi && lo_ < x && x < hi_ ? dy : T(0);
         to[i - begin] = add ? to[i - begin] + passed : passed;
       }
       return part;

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "core/ops/ops.hpp"
+#include "core/ops/clamp.hpp"
 
 namespace binade {
 
@@ -16,8 +16,8 @@ class ClampedQuantizer {
   /// Whether it can do what these ops do: FakeQuant of up to kMostBits and Tqt, behind Relu, Clip or, if null, nothing.
   static bool supports(const Op* clamp, const Op& quantizer);
 
+  ClampedQuantizer(const Op* clamp, const FakeQuant& quantizer);
   /// `learned`: what Tqt reads. @throws DataError as Tqt::spec
-  ClampedQuantizer(const Op* clamp, const FakeQuant& quantizer, double learned);
   ClampedQuantizer(const Op* clamp, const Tqt& quantizer, double learned);
   /// @pre supports(clamp, quantizer)
   static ClampedQuantizer of(const Op* clamp, const Op& quantizer, double learned);
@@ -34,9 +34,7 @@ class ClampedQuantizer {
   double backward(const Way& way, T* dx, bool add) const;
 
  private:
-  void set_clamp(const Op* clamp);
-
-  T clamp_lo_, clamp_hi_;
+  Limits<T> clamp_;
   T lo_, hi_;  ///< a gradient passes the quantizer between them
   bool learns_;
   QuantSpec spec_;

@@ -57,7 +57,7 @@ void FakeQuant::forward(const Forward<T>& f) const {
 template <class T>
 void FakeQuant::backward(const Backward<T>& b) const {
   if (spec.bits <= ClampedQuantizer<T>::kMostBits) {
-    ClampedQuantizer<T>(nullptr, *this, 0)
+    ClampedQuantizer<T>(nullptr, *this)
         .backward({.x = b.in[0].data, .y = b.out.data, .dy = b.dout.data, .n = b.dout.count()}, b.din[0].data,
                   !b.is_fresh(0));
     return;

@@ -1,18 +1,35 @@
-// Softmax over channels, and the cross entropy that ends in it.
+// Softmax over channels, and the losses that end in it.
 #include <cmath>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/simd/softmax.hpp"
 
 namespace binade {
 namespace {
 
-/// log(sum(exp(x))) of c numbers; finite whenever they are.
+/// Of rows of c numbers x over a temperature: their softmax, and the logarithms of the sums of exp, where the pointers
+/// are not null. Finite whenever x is.
 template <class T>
-T log_sum_exp(const T* x, std::int64_t c) {
-  const T top = *std::max_element(x, x + c);
-  T sum = 0;
-  for (std::int64_t i = 0; i < c; ++i) sum += std::exp(x[i] - top);
-  return top + std::log(sum);
+void softmax_rows(const T* x, T* probabilities, T* log_sums, std::int64_t rows, std::int64_t c, T inverse_temperature) {
+  if constexpr (std::is_same_v<T, float>) {
+    simd::softmax()({.x = x,
+                     .probabilities = probabilities,
+                     .log_sums = log_sums,
+                     .rows = rows,
+                     .c = c,
+                     .factor = inverse_temperature});
+  } else {
+    for (std::int64_t row = 0; row < rows; ++row, x += c) {
+      const T top = *std::max_element(x, x + c) * inverse_temperature;
+      T sum = 0;
+      for (std::int64_t i = 0; i < c; ++i) sum += std::exp(x[i] * inverse_temperature - top);
+      const T log_sum = top + std::log(sum);
+      if (log_sums != nullptr) log_sums[row] = log_sum;
+      for (std::int64_t i = 0; i < c && probabilities != nullptr; ++i) {
+        probabilities[row * c + i] = std::exp(x[i] * inverse_temperature - log_sum);
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -102,6 +119,8 @@ void CrossEntropy::forward(const Forward<T>& f) const {
   const T* labels = f.in[1].data;
   const std::int64_t counted = count_labels(*this, f.in[1], f.in[0].shape.c);
   const auto sum = detail::pixel_sums(f.in[1].count(), c, [&](std::int64_t begin, std::int64_t end, double* parts) {
+    std::vector<T> log_sums(static_cast<std::size_t>(end - begin));
+    softmax_rows<T>(f.in[0].data + begin * c, nullptr, log_sums.data(), end - begin, c, T(1));
     for (std::int64_t p = begin; p < end; ++p) {
       if (labels[p] == static_cast<T>(ignore_label)) continue;
       const T* x = f.in[0].data + p * c;
@@ -110,7 +129,7 @@ void CrossEntropy::forward(const Forward<T>& f) const {
         for (std::int64_t i = 0; i < c; ++i) mean += static_cast<double>(x[i]);
         mean /= static_cast<double>(c);
       }
-      parts[0] += static_cast<double>(log_sum_exp(x, c)) - label_smoothing * mean -
+      parts[0] += static_cast<double>(log_sums[static_cast<std::size_t>(p - begin)]) - label_smoothing * mean -
                   (1 - label_smoothing) * static_cast<double>(x[static_cast<std::int64_t>(labels[p])]);
     }
   });
@@ -127,12 +146,13 @@ void CrossEntropy::backward(const Backward<T>& b) const {
   const T scale = b.dout.data[0] / static_cast<T>(counted);
   const T everywhere = static_cast<T>(label_smoothing / static_cast<double>(c));
   parallel_for(b.in[1].count(), detail::rows_per_chunk(4 * c), [&](std::int64_t begin, std::int64_t end) {
+    std::vector<T> probabilities(static_cast<std::size_t>((end - begin) * c));
+    softmax_rows<T>(b.in[0].data + begin * c, probabilities.data(), nullptr, end - begin, c, T(1));
     for (std::int64_t p = begin; p < end; ++p) {
       if (labels[p] == static_cast<T>(ignore_label)) continue;
-      const T* x = b.in[0].data + p * c;
+      const T* probability = probabilities.data() + (p - begin) * c;
       T* dx = b.din[0].data + p * c;
-      const T total = log_sum_exp(x, c);
-      for (std::int64_t i = 0; i < c; ++i) dx[i] += scale * (std::exp(x[i] - total) - everywhere);
+      for (std::int64_t i = 0; i < c; ++i) dx[i] += scale * (probability[i] - everywhere);
       dx[static_cast<std::int64_t>(labels[p])] -= scale * static_cast<T>(1 - label_smoothing);
     }
   });
@@ -152,29 +172,22 @@ Shape Distillation::infer(std::span<const Shape> in) const {
   return {1, 1, 1, 1};
 }
 
-namespace {
-
-/// Logits over the temperature, so that exp(out[i]) are the probabilities.
-template <class T>
-void log_softmax(const T* x, T* out, std::int64_t c, T inverse_temperature) {
-  for (std::int64_t i = 0; i < c; ++i) out[i] = x[i] * inverse_temperature;
-  const T total = log_sum_exp(out, c);
-  for (std::int64_t i = 0; i < c; ++i) out[i] -= total;
-}
-
-}  // namespace
-
 template <class T>
 void Distillation::forward(const Forward<T>& f) const {
   const std::int64_t c = f.in[0].shape.c, pixels = f.in[0].shape.pixels();
   const T inverse = static_cast<T>(1 / temperature);
   const auto sum = detail::pixel_sums(pixels, c, [&](std::int64_t begin, std::int64_t end, double* parts) {
-    std::vector<T> student(static_cast<std::size_t>(c)), teacher(student);
-    for (std::int64_t p = begin; p < end; ++p) {
-      log_softmax(f.in[0].data + p * c, student.data(), c, inverse);
-      log_softmax(f.in[1].data + p * c, teacher.data(), c, inverse);
-      for (std::size_t i = 0; i < student.size(); ++i) {
-        parts[0] += static_cast<double>(std::exp(teacher[i])) * static_cast<double>(teacher[i] - student[i]);
+    const T *student = f.in[0].data + begin * c, *teacher = f.in[1].data + begin * c;
+    std::vector<T> log_sums(static_cast<std::size_t>(end - begin)), log_sums_of_teacher(log_sums);
+    std::vector<T> probabilities(static_cast<std::size_t>((end - begin) * c));
+    softmax_rows<T>(student, nullptr, log_sums.data(), end - begin, c, inverse);
+    softmax_rows<T>(teacher, probabilities.data(), log_sums_of_teacher.data(), end - begin, c, inverse);
+    for (std::int64_t p = 0; p < end - begin; ++p) {
+      const auto k = static_cast<std::size_t>(p);
+      const double shift = static_cast<double>(log_sums[k]) - static_cast<double>(log_sums_of_teacher[k]);
+      for (std::int64_t i = p * c; i < (p + 1) * c; ++i) {
+        const double ratio = (static_cast<double>(teacher[i]) - static_cast<double>(student[i])) / temperature + shift;
+        parts[0] += static_cast<double>(probabilities[static_cast<std::size_t>(i)]) * ratio;
       }
     }
   });
@@ -192,16 +205,11 @@ void Distillation::backward(const Backward<T>& b) const {
   const T scale =
       static_cast<T>(static_cast<double>(b.dout.data[0]) * weight * temperature / static_cast<double>(pixels));
   parallel_for(pixels, detail::rows_per_chunk(4 * c), [&](std::int64_t begin, std::int64_t end) {
-    std::vector<T> student(static_cast<std::size_t>(c)), teacher(student);
-    for (std::int64_t p = begin; p < end; ++p) {
-      log_softmax(b.in[0].data + p * c, student.data(), c, inverse);
-      log_softmax(b.in[1].data + p * c, teacher.data(), c, inverse);
-      T* dx = b.din[0].data + p * c;
-      for (std::int64_t i = 0; i < c; ++i) {
-        const auto k = static_cast<std::size_t>(i);
-        dx[i] += scale * (std::exp(student[k]) - std::exp(teacher[k]));
-      }
-    }
+    std::vector<T> student(static_cast<std::size_t>((end - begin) * c)), teacher(student);
+    softmax_rows<T>(b.in[0].data + begin * c, student.data(), nullptr, end - begin, c, inverse);
+    softmax_rows<T>(b.in[1].data + begin * c, teacher.data(), nullptr, end - begin, c, inverse);
+    T* dx = b.din[0].data + begin * c;
+    for (std::size_t i = 0; i < student.size(); ++i) dx[i] += scale * (student[i] - teacher[i]);
   });
 }
 

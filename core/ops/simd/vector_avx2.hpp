@@ -17,6 +17,11 @@ struct Vector256 {
   }
   static Reg load(const float* p) { return _mm256_loadu_ps(p); }
   static Reg load(const float* p, int n) { return _mm256_maskload_ps(p, first(n)); }
+  /// `fill` in the lanes beyond n.
+  static Reg load(const float* p, int n, Reg fill) {
+    const __m256i mask = first(n);
+    return _mm256_blendv_ps(fill, _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask));
+  }
   static void store(float* p, Reg r) { _mm256_storeu_ps(p, r); }
   static void store(float* p, int n, Reg r) { _mm256_maskstore_ps(p, first(n), r); }
   static Reg set(float f) { return _mm256_set1_ps(f); }
@@ -34,6 +39,21 @@ struct Vector256 {
     const Reg floor = _mm256_floor_ps(r);
     const Reg up = _mm256_cmp_ps(_mm256_sub_ps(r, floor), _mm256_set1_ps(0.5f), _CMP_GE_OQ);
     return _mm256_blendv_ps(floor, _mm256_add_ps(floor, _mm256_set1_ps(1.0f)), up);
+  }
+  static float sum(Reg r) {
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(r), _mm256_extractf128_ps(r, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+  static float largest(Reg r) {
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(r), _mm256_extractf128_ps(r, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  }
+  /// 2^n of whole numbers from -126 to 127.
+  static Reg power_of_two(Reg n) {
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
   }
 };
 

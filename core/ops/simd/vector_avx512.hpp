@@ -16,6 +16,8 @@ struct Vector512 {
   static __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1); }
   static Reg load(const float* p) { return _mm512_loadu_ps(p); }
   static Reg load(const float* p, int n) { return _mm512_maskz_loadu_ps(first(n), p); }
+  /// `fill` in the lanes beyond n.
+  static Reg load(const float* p, int n, Reg fill) { return _mm512_mask_loadu_ps(fill, first(n), p); }
   static void store(float* p, Reg r) { _mm512_storeu_ps(p, r); }
   static void store(float* p, int n, Reg r) { _mm512_mask_storeu_ps(p, first(n), r); }
   static Reg set(float f) { return _mm512_set1_ps(f); }
@@ -34,6 +36,10 @@ struct Vector512 {
     const __mmask16 up = _mm512_cmp_ps_mask(_mm512_sub_ps(r, floor), _mm512_set1_ps(0.5f), _CMP_GE_OQ);
     return _mm512_mask_add_ps(floor, up, floor, _mm512_set1_ps(1.0f));
   }
+  static float sum(Reg r) { return _mm512_reduce_add_ps(r); }
+  static float largest(Reg r) { return _mm512_reduce_max_ps(r); }
+  /// 2^n of whole numbers from -126 to 127.
+  static Reg power_of_two(Reg n) { return _mm512_maskz_scalef_ps(kAll, _mm512_set1_ps(1.0f), n); }
 };
 
 }  // namespace

@@ -22,6 +22,10 @@ struct Vector128 {
   static Reg load(const float* p, int n) {
     return each([&](int i) { return i < n ? p[i] : 0.0f; });
   }
+  /// `fill` in the lanes beyond n.
+  static Reg load(const float* p, int n, Reg fill) {
+    return each([&](int i) { return i < n ? p[i] : fill.lane[i]; });
+  }
   static void store(float* p, Reg r) { store(p, width, r); }
   static void store(float* p, int n, Reg r) {
     for (int i = 0; i < n; ++i) p[i] = r.lane[i];
@@ -54,6 +58,15 @@ struct Vector128 {
       const float floor = std::floor(r.lane[i]);
       return r.lane[i] - floor >= 0.5f ? floor + 1 : floor;
     });
+  }
+  static float sum(Reg r) { return (r.lane[0] + r.lane[2]) + (r.lane[1] + r.lane[3]); }
+  static float largest(Reg r) {
+    const float a = r.lane[0] > r.lane[2] ? r.lane[0] : r.lane[2], b = r.lane[1] > r.lane[3] ? r.lane[1] : r.lane[3];
+    return a > b ? a : b;
+  }
+  /// 2^n of whole numbers from -126 to 127.
+  static Reg power_of_two(Reg n) {
+    return each([&](int i) { return std::exp2(n.lane[i]); });
   }
 };
 

@@ -1,9 +1,10 @@
-// Chooses the kernels of convolutions, batch norm and the quantizers' way back for this CPU.
+// Chooses the float kernels of convolutions, batch norm, softmax and the quantizers' way back for this CPU.
 #include "core/base/cpu.hpp"
 #include "core/ops/simd/depthwise.hpp"
 #include "core/ops/simd/normalize.hpp"
 #include "core/ops/simd/pointwise.hpp"
 #include "core/ops/simd/quantize_gradient.hpp"
+#include "core/ops/simd/softmax.hpp"
 
 namespace binade::simd {
 namespace {
@@ -33,6 +34,9 @@ const NormalizeKernels& normalize() {
 QuantizeGradientKernel quantize_gradient() {
   return choose(quantize_gradient_avx512, quantize_gradient_avx2, quantize_gradient_portable);
 }
+SoftmaxKernel softmax() {
+  return choose(softmax_avx512, softmax_avx2, softmax_portable);
+}
 #else
 const DepthwiseKernels& depthwise() {
   return depthwise_portable;
@@ -45,6 +49,9 @@ const NormalizeKernels& normalize() {
 }
 QuantizeGradientKernel quantize_gradient() {
   return quantize_gradient_portable;
+}
+SoftmaxKernel softmax() {
+  return softmax_portable;
 }
 #endif
 
