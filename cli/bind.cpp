@@ -140,6 +140,9 @@ void bind(Flags& flags, TrainFlags& train) {
   flags.add("train.decay-everything", options.update.decay_everything, "biases and batch norm, too");
   flags.add("train.label-smoothing", options.loss.label_smoothing,
             "part of the target that is spread over all classes");
+  flags.add("train.class-weights", train.class_weights,
+            "segmentation: rare classes count more: 1 / log(1.02 + part of the pixels) (ENet), or median part / part",
+            {.choices = {"none", "log", "median"}});
   flags.add("train.gradient-clip", options.gradient_clip, "largest 2-norm of all gradients; 0: no limit");
   flags.add("train.validate-epochs", options.validate_epochs, "epochs between two validations");
   bind(flags, train.augmentation);

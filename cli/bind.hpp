@@ -66,7 +66,8 @@ struct TrainFlags {
   std::string training_data;  ///< empty: the training part of --data
   double width = 1;           ///< of a network of the zoo, as the two below
   int classes = 0;            ///< 0: as many as the data has
-  std::string input_size;     ///< "224" or "360x480"; empty: as the zoo says
+  std::string class_weights = "none";
+  std::string input_size;  ///< "224" or "360x480"; empty: as the zoo says
 };
 void bind(Flags& flags, TrainFlags& train);
 

@@ -1,5 +1,6 @@
 // train: a network from the zoo or a file, trained in float, kept as a checkpoint after every epoch.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <regex>
@@ -11,6 +12,7 @@
 #include "cli/weights.hpp"
 #include "core/base/error.hpp"
 #include "core/base/progress.hpp"
+#include "core/base/timing.hpp"
 #include "core/graph/executor.hpp"
 #include "core/models/models.hpp"
 #include "core/passes/measure_batch_norm.hpp"
@@ -50,6 +52,24 @@ void measure_norms(Model& model, const LoadedWeights& loaded, TrainingLoader& lo
   if (loaded.identities.empty()) return;
   loader.start_epoch(0, std::min(64, loader.count()));
   model.graph = measure_batch_norm(model.graph, loaded.identities, loader.next().images);
+}
+
+/// What a pixel counts for, by class, so that rare classes are learned, too; classes that do not occur: nothing.
+/// @source log: Paszke et al. 2016 (ENet); median: Eigen and Fergus 2015
+std::vector<float> class_weights(const std::string& kind, std::vector<double> shares, int classes) {
+  shares.resize(static_cast<std::size_t>(classes));
+  std::vector<double> present;
+  for (const double share : shares) {
+    if (share > 0) present.push_back(share);
+  }
+  if (present.empty()) throw DataError("no pixel of the training images has a class");
+  const double middle = median(present);
+  std::vector<float> weights;
+  for (const double share : shares) {
+    const double weight = share == 0 ? 0 : kind == "log" ? 1 / std::log(1.02 + share) : middle / share;
+    weights.push_back(static_cast<float>(weight));
+  }
+  return weights;
 }
 
 /// A run of train(), with its bar, validation and checkpoints.
@@ -127,6 +147,11 @@ int run_train(const std::vector<std::string>& arguments) {
   const auto validation = read_images("read validation images", evaluation, data, model);
   TrainingLoader loader(training, model.preprocessing, train.augmentation, data.seed,
                         {.skip_bad_images = data.skip_bad_images});
+  if (train.class_weights != "none") {
+    if (!training.segmentation()) throw UsageError("--train.class-weights is for segmentation");
+    train.options.loss.class_weights =
+        class_weights(train.class_weights, loader.class_shares(), model.graph.shape(model.graph.output()).c);
+  }
   AccuracyReport report;
   refuse_shared_images("training", loader.dataset(), loader.hashes(), data, *validation, report.notes);
   std::optional<SavedTraining> saved;

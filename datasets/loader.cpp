@@ -2,6 +2,7 @@
 #include "datasets/loader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <numeric>
 
@@ -123,6 +124,28 @@ TrainingLoader::~TrainingLoader() {
   }
   wanted_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+}
+
+std::vector<double> TrainingLoader::class_shares() const {
+  require(dataset().segmentation(), "class_shares: images without label maps");
+  using Counts = std::array<std::int64_t, 256>;
+  std::vector<Counts> counts(static_cast<std::size_t>(count()));
+  parallel_for(count(), 1, [&](std::int64_t begin, std::int64_t end) {
+    LabelledPixels scratch;
+    for (std::int64_t i = begin; i < end; ++i) {
+      Counts& of_image = counts[static_cast<std::size_t>(i)];
+      of_image = {};
+      for (const std::uint8_t label : cache_.image(static_cast<int>(i), scratch).labels.span()) ++of_image[label];
+    }
+  });
+  std::vector<double> shares(dataset().classes.size());
+  double all = 0;
+  for (std::size_t c = 0; c < shares.size(); ++c) {
+    for (const Counts& of_image : counts) shares[c] += static_cast<double>(of_image[c]);
+    all += shares[c];
+  }
+  for (double& share : shares) share /= std::max(1.0, all);
+  return shares;
 }
 
 void TrainingLoader::start_epoch(int epoch, int batch, int first_batch) {

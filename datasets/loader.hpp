@@ -140,6 +140,8 @@ class TrainingLoader final : public TrainingSource {
   const Dataset& dataset() const { return cache_.dataset(); }
   const std::vector<std::string>& hashes() const { return cache_.hashes(); }
   const std::vector<BadImage>& bad() const { return cache_.bad(); }
+  /// Segmentation: the part that each class has of all labelled pixels, before augmentation.
+  std::vector<double> class_shares() const;
   /// Seconds that next() has waited for the loader threads: near zero when loading is not the bottleneck.
   double waited_seconds() const { return waited_seconds_; }
 

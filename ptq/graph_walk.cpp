@@ -9,7 +9,9 @@ namespace binade {
 namespace {
 
 constexpr int kBatch = 16;
-constexpr std::int64_t kCheap = 1 << 20;  ///< bytes per image that may cross a cut even where the input is smaller
+/// Bytes of all images that may cross a cut even where the input is smaller. With less, networks with wide shortcuts,
+/// such as ESPNet, have no cuts, and are run from far in front of every layer.
+constexpr std::int64_t kAffordable = std::int64_t{256} << 20;
 
 }  // namespace
 
@@ -23,7 +25,8 @@ GraphWalk::GraphWalk(Graph graph, ImageSource& images, int count)
     const View<const float> batch = images.images(first, n);
     std::copy_n(batch.data, batch.count(), input.view().images(first, n).data);
   }
-  affordable_ = std::max(kCheap, 2 * graph_.shape(values_[0]).count() * std::int64_t{sizeof(float)});
+  affordable_ =
+      std::max(kAffordable / std::max(1, count_), 2 * graph_.shape(values_[0]).count() * std::int64_t{sizeof(float)});
   tensors_.push_back(std::move(input));
 }
 

@@ -24,7 +24,13 @@ Graph with_loss(const Graph& network, const LossOptions& options) {
   if (options.labels) {
     const ValueId labels = graph.input(graph.unique_name("labels"), {1, shape.h, shape.w, 1});
     const CrossEntropy loss{.ignore_label = options.ignore_label, .label_smoothing = options.label_smoothing};
-    losses.push_back(graph.add(graph.unique_name("loss"), loss, {logits, labels}));
+    std::vector<ValueId> in{logits, labels};
+    if (!options.class_weights.empty()) {
+      const auto classes = static_cast<int>(options.class_weights.size());
+      in.push_back(graph.parameter(graph.unique_name("loss.class_weights.constant"),
+                                   Tensor<float>(channel_shape(classes), options.class_weights)));
+    }
+    losses.push_back(graph.add(graph.unique_name("loss"), loss, in));
   }
   if (options.distillation != 0) {
     const ValueId teacher = graph.input(graph.unique_name("teacher"), shape);

@@ -1,6 +1,8 @@
 // The loss as the last node of the graph that is trained.
 #pragma once
 
+#include <vector>
+
 #include "core/graph/graph.hpp"
 
 namespace binade {
@@ -9,6 +11,8 @@ struct LossOptions {
   double label_smoothing = 0;
   /// Pixels with this label do not count; -1: none (a classification network has a class 255).
   int ignore_label = -1;
+  /// What a pixel counts for, by the class of its label; empty: all the same. @shape classes
+  std::vector<float> class_weights;
   bool labels = true;       ///< cross entropy with the labels
   double distillation = 0;  ///< weight of the divergence from a teacher's softmax; 0: no teacher
   double temperature = 1;   ///< of that softmax

@@ -221,6 +221,7 @@ std::map<std::string, std::string> settings(const TrainOptions& options) {
           {"temperature", text(options.loss.temperature)},
           {"log_steps", fmt::format("{}", options.log_steps)},
           {"label_smoothing", text(options.loss.label_smoothing)},
+          {"class_weights", fmt::format("{}", fmt::join(options.loss.class_weights, ","))},
           {"ignore_label", fmt::format("{}", options.loss.ignore_label)},
           {"gradient_clip", text(options.gradient_clip)},
           {"seed", fmt::format("{}", options.seed)}};

@@ -12,6 +12,15 @@ const ValueId* inner_loss(const Node& node) {
   return has_one ? &node.in[2] : nullptr;
 }
 
+/// What a pixel with that label counts for. Labels that are no classes are the op's to refuse.
+double weight_of(const Graph& graph, const Node& node, float label) {
+  if (node.in.size() < 3) return 1;
+  const Tensor<float>& weights = graph.tensor(node.in[2]);
+  return label >= 0 && label < static_cast<float>(weights.count())
+             ? static_cast<double>(weights[static_cast<std::int64_t>(label)])
+             : 0;
+}
+
 }  // namespace
 
 bool is_loss(const Graph& graph, ValueId id) {
@@ -23,7 +32,10 @@ bool is_loss(const Graph& graph, ValueId id) {
 bool BatchLosses::applies(const Graph& graph) {
   if (!is_loss(graph, graph.output())) return false;
   for (const Node& node : graph.nodes()) {
-    if (std::holds_alternative<CrossEntropy>(node.op) && graph.value(node.in[1]).kind != ValueKind::input) return false;
+    if (std::holds_alternative<CrossEntropy>(node.op) &&
+        (graph.value(node.in[1]).kind != ValueKind::input || (node.in.size() > 2 && !graph.is_parameter(node.in[2])))) {
+      return false;
+    }
     const ValueId* inner = inner_loss(node);
     for (const ValueId id : node.in) {
       if (is_loss(graph, id) && (inner == nullptr || *inner != id)) return false;
@@ -53,9 +65,10 @@ void BatchLosses::count(std::span<const View<const float>> inputs) {
       const auto input = std::find(graph_.inputs().begin(), graph_.inputs().end(), node.in[1]);
       const View<const float> labels = inputs[static_cast<std::size_t>(input - graph_.inputs().begin())];
       for (std::size_t i = 0; i < images; ++i) {
-        const auto of_image = labels.images(static_cast<int>(i), 1).span();
-        const auto ignored = std::count(of_image.begin(), of_image.end(), static_cast<float>(entropy->ignore_label));
-        counted_[k][i] = static_cast<double>(of_image.size()) - static_cast<double>(ignored);
+        counted_[k][i] = 0;
+        for (const float label : labels.images(static_cast<int>(i), 1).span()) {
+          if (label != static_cast<float>(entropy->ignore_label)) counted_[k][i] += weight_of(graph_, node, label);
+        }
       }
     }
     for (const double count : counted_[k]) totals_[k] += count;

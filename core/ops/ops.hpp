@@ -465,8 +465,9 @@ struct Dropout {
 };
 
 /// Mean cross entropy over the pixels that are not ignored. in: logits {n,h,w,classes}, labels {n,h,w,1} (class index
-/// as a number). Output {1,1,1,1}. Label smoothing e: the target is (1 - e) on the label plus e / classes everywhere.
-/// A label that is neither a class nor `ignore_label` is a DataError; with every pixel ignored the loss is 0.
+/// as a number), [weights of the classes {1,1,1,classes}: the mean is weighted by those of the labels]. Output
+/// {1,1,1,1}. Label smoothing e: the target is (1 - e) on the label plus e / classes everywhere. Only logits have a
+/// gradient. A label that is neither a class nor `ignore_label` is a DataError; with every pixel ignored the loss is 0.
 struct CrossEntropy {
   static constexpr std::string_view name = "CrossEntropy";
   int ignore_label = 255;

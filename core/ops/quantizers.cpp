@@ -22,6 +22,28 @@ constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 /// From that many elements on, operand and result together leave the caches before anyone reads them again.
 constexpr std::int64_t kStreamFrom = std::int64_t{1} << 22;
 
+/// round_real of at most 2^50 in magnitude, without its calls: adding and taking away kWhole rounds to nearest, ties to
+/// even, and how far away that was is exact.
+template <Rounding kRounding>
+double round_small(double x) {
+  constexpr double kWhole = 0x1.8p52;
+  const double nearest = (x + kWhole) - kWhole, rest = x - nearest;
+  if (kRounding == Rounding::half_up) return rest == 0.5 ? nearest + 1 : nearest;
+  if (kRounding == Rounding::half_even) return nearest;
+  return rest == 0.5 && x > 0 ? nearest + 1 : rest == -0.5 && x < 0 ? nearest - 1 : nearest;
+}
+
+template <Rounding kRounding>
+void quantize_doubles(View<const double> x, View<double> y, QuantSpec spec) {
+  const double scale = std::ldexp(1.0, spec.frac), step = std::ldexp(1.0, -spec.frac);
+  const auto lo = static_cast<double>(spec.min_code()), hi = static_cast<double>(spec.max_code());
+  parallel_for(x.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      y.data[i] = round_small<kRounding>(std::clamp(x.data[i] * scale, lo, hi)) * step;
+    }
+  });
+}
+
 template <class T>
 void quantize_view(View<const T> x, View<T> y, QuantSpec spec, Rounding rounding) {
   if constexpr (std::is_same_v<T, float>) {
@@ -29,16 +51,15 @@ void quantize_view(View<const T> x, View<T> y, QuantSpec spec, Rounding rounding
     parallel_for(x.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
       simd::fake_quantize(x.data + begin, y.data + begin, end - begin, spec, rounding, stream);
     });
-    return;
-  }
-  // As binade::fake_quantize, whose calls of ldexp take longer than all the rest: powers of two multiply exactly.
-  const T scale = std::ldexp(T(1), spec.frac), step = std::ldexp(T(1), -spec.frac);
-  const T lo = static_cast<T>(spec.min_code()), hi = static_cast<T>(spec.max_code());
-  parallel_for(x.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      y.data[i] = std::clamp(round_real(x.data[i] * scale, rounding), lo, hi) * step;
+  } else {
+    // As binade::fake_quantize, whose calls take longer than all the rest: powers of two multiply exactly, and to
+    // saturate before rounding gives the same codes.
+    switch (rounding) {
+      case Rounding::half_up: return quantize_doubles<Rounding::half_up>(x, y, spec);
+      case Rounding::half_away: return quantize_doubles<Rounding::half_away>(x, y, spec);
+      case Rounding::half_even: return quantize_doubles<Rounding::half_even>(x, y, spec);
     }
-  });
+  }
 }
 
 }  // namespace

@@ -78,15 +78,25 @@ void Softmax::backward(const Backward<T>& b) const {
 
 namespace {
 
-/// How many pixels count. @throws DataError naming the first label that is neither a class nor the ignored one
+/// The weight of a pixel with that label.
 template <class T>
-std::int64_t count_labels(const CrossEntropy& op, View<const T> labels, int classes) {
-  std::int64_t counted = 0, bad = 0, first_bad = -1;
+T weight_of(std::span<const View<const T>> in, T label) {
+  return in.size() < 3 ? T(1) : in[2].data[static_cast<std::int64_t>(label)];
+}
+
+/// How many pixels count, each as much as it weighs. @throws DataError naming the first label that is neither a class
+/// nor the ignored one
+template <class T>
+double count_labels(const CrossEntropy& op, std::span<const View<const T>> in) {
+  const View<const T> labels = in[1];
+  const int classes = in[0].shape.c;
+  double counted = 0;
+  std::int64_t bad = 0, first_bad = -1;
   for (std::int64_t i = 0; i < labels.count(); ++i) {
     const T label = labels.data[i];
     if (label == static_cast<T>(op.ignore_label)) continue;
     if (label >= T(0) && label < static_cast<T>(classes) && label == std::floor(label)) {
-      ++counted;
+      counted += static_cast<double>(weight_of(in, label));
     } else if (bad++ == 0) {
       first_bad = i;
     }
@@ -104,7 +114,8 @@ std::int64_t count_labels(const CrossEntropy& op, View<const T> labels, int clas
 }  // namespace
 
 Shape CrossEntropy::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 2, 2);
+  detail::expect_inputs(name, in, 2, 3);
+  if (in.size() > 2) detail::expect_vector(name, "weights of the classes", in[2], in[0].c);
   const Shape wanted{in[0].n, in[0].h, in[0].w, 1};
   if (in[1] != wanted) {
     throw DataError("CrossEntropy: labels have shape " + to_string(in[1]) + ", wanted " + to_string(wanted) +
@@ -117,7 +128,7 @@ template <class T>
 void CrossEntropy::forward(const Forward<T>& f) const {
   const std::int64_t c = f.in[0].shape.c;
   const T* labels = f.in[1].data;
-  const std::int64_t counted = count_labels(*this, f.in[1], f.in[0].shape.c);
+  const double counted = count_labels(*this, f.in);
   const auto sum = detail::pixel_sums(f.in[1].count(), c, [&](std::int64_t begin, std::int64_t end, double* parts) {
     std::vector<T> log_sums(static_cast<std::size_t>(end - begin));
     softmax_rows<T>(f.in[0].data + begin * c, nullptr, log_sums.data(), end - begin, c, T(1));
@@ -129,21 +140,22 @@ void CrossEntropy::forward(const Forward<T>& f) const {
         for (std::int64_t i = 0; i < c; ++i) mean += static_cast<double>(x[i]);
         mean /= static_cast<double>(c);
       }
-      parts[0] += static_cast<double>(log_sums[static_cast<std::size_t>(p - begin)]) - label_smoothing * mean -
-                  (1 - label_smoothing) * static_cast<double>(x[static_cast<std::int64_t>(labels[p])]);
+      const double loss = static_cast<double>(log_sums[static_cast<std::size_t>(p - begin)]) - label_smoothing * mean -
+                          (1 - label_smoothing) * static_cast<double>(x[static_cast<std::int64_t>(labels[p])]);
+      parts[0] += static_cast<double>(weight_of(f.in, labels[p])) * loss;
     }
   });
-  f.out.data[0] = counted == 0 ? T(0) : static_cast<T>(sum[0] / static_cast<double>(counted));
+  f.out.data[0] = counted > 0 ? static_cast<T>(sum[0] / counted) : T(0);
 }
 
 template <class T>
 void CrossEntropy::backward(const Backward<T>& b) const {
-  if (!b.din[0]) return;  // labels have no gradient
+  if (!b.din[0]) return;
   const std::int64_t c = b.in[0].shape.c;
   const T* labels = b.in[1].data;
-  const std::int64_t counted = count_labels(*this, b.in[1], b.in[0].shape.c);
-  if (counted == 0) return;
-  const T scale = b.dout.data[0] / static_cast<T>(counted);
+  const double counted = count_labels(*this, b.in);
+  if (!(counted > 0)) return;
+  const T of_all = b.dout.data[0] / static_cast<T>(counted);
   const T everywhere = static_cast<T>(label_smoothing / static_cast<double>(c));
   parallel_for(b.in[1].count(), detail::rows_per_chunk(4 * c), [&](std::int64_t begin, std::int64_t end) {
     std::vector<T> probabilities(static_cast<std::size_t>((end - begin) * c));
@@ -151,6 +163,7 @@ void CrossEntropy::backward(const Backward<T>& b) const {
     for (std::int64_t p = begin; p < end; ++p) {
       if (labels[p] == static_cast<T>(ignore_label)) continue;
       const T* probability = probabilities.data() + (p - begin) * c;
+      const T scale = of_all * weight_of(b.in, labels[p]);
       T* dx = b.din[0].data + p * c;
       for (std::int64_t i = 0; i < c; ++i) dx[i] += scale * (probability[i] - everywhere);
       dx[static_cast<std::int64_t>(labels[p])] -= scale * static_cast<T>(1 - label_smoothing);

@@ -79,10 +79,13 @@ struct IntegerVerifier::Impl {
     verification.tensors = static_cast<std::int64_t>(program.tensors.size());
   }
 
-  void interpret(std::span<const std::byte> in, Trace& trace) const {
-    trace.tensors.assign(program.tensors.size(), {});
+  void interpret(std::span<const std::byte> in, Block<std::byte>& memory, Trace& trace) const {
+    trace.statistics = {};
+    trace.mismatches = trace.elements = 0;
+    trace.first.reset();
+    trace.tensors.resize(program.tensors.size());
     trace.output.resize(static_cast<std::size_t>(bytes_of(program.output)));
-    const Block<std::byte> memory(program.arena_bytes);
+    if (memory.size() == 0) memory = Block<std::byte>(program.arena_bytes);
     const std::span<std::byte> arena(memory.data(), memory.size());
     Recorder recorder{program, completed, arena, trace};
     run(program, in, trace.output, arena,
@@ -141,7 +144,7 @@ struct IntegerVerifier::Impl {
   }
 
   /// The engine's codes against the reference's: every tensor unfused, then the result as users run it.
-  void compare_engine(std::span<const std::byte> in, const std::vector<Trace>& traces) {
+  void compare_engine(std::span<const std::byte> in) {
     const auto out_bytes = static_cast<std::size_t>(bytes_of(program.output));
     const auto n = static_cast<int>(traces.size());
     std::vector<std::byte> out(out_bytes * traces.size());
@@ -180,6 +183,9 @@ struct IntegerVerifier::Impl {
   std::map<ValueId, std::size_t> by_value;
   Completed completed;
   Verification verification;
+  // Of check(), by image: fresh pages for each would take a seventh of the time.
+  std::vector<Trace> traces;
+  std::vector<Block<std::byte>> arenas;
 };
 
 IntegerVerifier::IntegerVerifier(const Graph& quantized, const Program& program)
@@ -189,13 +195,15 @@ IntegerVerifier::~IntegerVerifier() = default;
 void IntegerVerifier::check(View<const float> images) {
   Impl& impl = *impl_;
   const auto in_bytes = static_cast<std::size_t>(bytes_of(impl.program.input));
-  std::vector<Trace> traces(static_cast<std::size_t>(images.shape.n));
+  std::vector<Trace>& traces = impl.traces;
+  traces.resize(static_cast<std::size_t>(images.shape.n));
+  impl.arenas.resize(traces.size());
   std::vector<std::byte> in(in_bytes * traces.size());
   quantize_input(impl.program, images, in);
   const auto codes = [&](std::size_t n) { return std::span<const std::byte>(in).subspan(in_bytes * n, in_bytes); };
   parallel_for(images.shape.n, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto n = static_cast<std::size_t>(begin); n < static_cast<std::size_t>(end); ++n) {
-      impl.interpret(codes(n), traces[n]);
+      impl.interpret(codes(n), impl.arenas[n], traces[n]);
     }
   });
   impl.executor.forward(images, [&](ValueId id, View<const double> value, int first_image) {
@@ -205,7 +213,7 @@ void IntegerVerifier::check(View<const float> images) {
       impl.compare(found->second, value.images(n, 1), traces[static_cast<std::size_t>(first_image + n)]);
     }
   });
-  impl.compare_engine(in, traces);
+  impl.compare_engine(in);
   Verification& result = impl.verification;
   for (std::size_t n = 0; n < traces.size(); ++n) {
     Trace& trace = traces[n];

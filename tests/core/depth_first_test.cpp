@@ -56,7 +56,13 @@ Graph network(bool distil, bool per_pixel, bool with_norm = false) {
   const ValueId sq = g.add("sum.q", Tqt{.bits = 4}, {sum, scalar("sum.t", 0.4F)});
   const ValueId pooled = per_pixel ? sq : g.add("pool", GlobalAvgPool{}, {sq});
   const ValueId logits = conv("c", pooled, kClasses, 1, 5);
-  ValueId loss = g.add("loss", CrossEntropy{.label_smoothing = 0.1}, {logits, labels});
+  std::vector<ValueId> entropy_in{logits, labels};
+  if (per_pixel) {
+    Tensor<float> weights(channel_shape(kClasses));
+    for (int c = 0; c < kClasses; ++c) weights[c] = static_cast<float>(c + 1) / 2;
+    entropy_in.push_back(g.parameter("class_weights.constant", weights));
+  }
+  ValueId loss = g.add("loss", CrossEntropy{.label_smoothing = 0.1}, entropy_in);
   if (distil) {
     const ValueId teacher = g.input("teacher", logits_shape);
     loss = g.add("distil", Distillation{.temperature = 2, .weight = 0.7}, {logits, teacher, loss});

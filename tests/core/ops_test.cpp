@@ -339,18 +339,25 @@ TEST(Ops, cross_entropy) {
   for (const double smoothing : {0.0, 0.1}) {
     check_op(CrossEntropy{.label_smoothing = smoothing}, {kLarge, {2, 61, 67, 1}}, options);
   }
-  options.fill[1] = labels(5, -1);
-  fuzz(10, [&](std::uint64_t seed, Random& random) {
-    options.seed = seed;
-    Shape s = random_shape(random);
-    s.c = 5;
-    check_op(CrossEntropy{.ignore_label = -1, .label_smoothing = 0.2}, {s, {s.n, s.h, s.w, 1}}, options);
-  });
+  options.fill = {uniform(-4, 4), labels(5, -1), uniform(0.1, 3)};
+  for (const bool weighted : {false, true}) {
+    options.constant = {1, 2};
+    if (!weighted) options.constant = {1};
+    fuzz(10, [&](std::uint64_t seed, Random& random) {
+      options.seed = seed;
+      Shape s = random_shape(random);
+      s.c = 5;
+      std::vector<Shape> in{s, {s.n, s.h, s.w, 1}};
+      if (weighted) in.push_back(channel_shape(s.c));
+      check_op(CrossEntropy{.ignore_label = -1, .label_smoothing = 0.2}, in, options);
+    });
+  }
   options.fill[1] = [](Tensor<double>& t, Random&) {
     for (double& v : t.span()) v = 255;
   };
   check_op(CrossEntropy{}, {{2, 2, 2, 5}, {2, 2, 2, 1}}, options);  // nothing counts: loss and gradient are 0
   expect_refused(CrossEntropy{}, {{1, 2, 2, 3}, {1, 2, 2, 3}}, "wanted 1x2x2x1");
+  expect_refused(CrossEntropy{}, {{1, 2, 2, 3}, {1, 2, 2, 1}, {1, 1, 1, 2}}, "weights of the classes");
 }
 
 TEST(Ops, frozen_batch_norm_is_that_of_inference) {

@@ -409,5 +409,26 @@ TEST(TrainingLoader, LabelMapsComeWithTheImages) {
   EXPECT_EQ(labels, (std::set<float>{0, 1, 2, 255}));
 }
 
+TEST(TrainingLoader, CountsTheClasses) {
+  const TemporaryFolder root;
+  write_camvid(root.path(), 30, 44);
+  const Dataset dataset = open_dataset({.kind = "camvid", .root = root.path()});
+  TrainingLoader loader(dataset, input_of(30, 44),
+                        {.random_crop = false, .flip = false, .scale_min = 1, .scale_max = 1}, 3);
+  loader.start_epoch(0, loader.count());
+  std::vector<double> wanted(dataset.classes.size());
+  double all = 0;
+  for (const float label : loader.next().labels.span()) {
+    if (label == static_cast<float>(kIgnored)) continue;
+    ++wanted.at(static_cast<std::size_t>(label));
+    ++all;
+  }
+  for (double& share : wanted) share /= all;
+  const std::vector<double> shares = loader.class_shares();
+  ASSERT_EQ(shares.size(), wanted.size());
+  for (std::size_t c = 0; c < shares.size(); ++c) EXPECT_DOUBLE_EQ(shares[c], wanted[c]) << c;
+  EXPECT_GT(shares[2], 0);
+}
+
 }  // namespace
 }  // namespace binade

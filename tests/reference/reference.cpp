@@ -277,17 +277,17 @@ Tensor<double> run(const Dropout& op, Inputs in, Context context) {
 
 Tensor<double> run(const CrossEntropy& op, Inputs in, Context) {
   const Shape& s = in[0].shape();
-  double loss = 0;
-  int counted = 0;
+  double loss = 0, counted = 0;
   for (std::int64_t p = 0; p < s.pixels(); ++p) {
     const int label = static_cast<int>(in[1][p]);
     if (label == op.ignore_label) continue;
-    ++counted;
+    const double weight = in.size() > 2 ? in[2][label] : 1;
+    counted += weight;
     double total = 0;
     for (int c = 0; c < s.c; ++c) total += std::exp(in[0][p * s.c + c]);
     for (int c = 0; c < s.c; ++c) {
       const double target = (c == label ? 1 - op.label_smoothing : 0) + op.label_smoothing / s.c;
-      loss -= target * std::log(std::exp(in[0][p * s.c + c]) / total);
+      loss -= weight * target * std::log(std::exp(in[0][p * s.c + c]) / total);
     }
   }
   return make({1, 1, 1, 1}, [&](int, int, int, int) { return counted == 0 ? 0 : loss / counted; });
