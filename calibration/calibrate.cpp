@@ -133,11 +133,14 @@ Graph Calibration::prepared(const Graph& graph) {
     }
   }
   if (options_.per_channel_depthwise) {
-    const std::vector<std::string> names = per_channel_depthwise(ready, options_.weight_bits);
+    const Widths widths(ready, options_.weight_bits, options_.activation_bits, options_.layer_bits);
+    const std::vector<std::string> names = per_channel_depthwise(ready, widths);
     report_["per_channel_weights"] = names;
     for (const std::string& name : names) {
-      known_[name] = choose_min_max(TensorStats::of(parameter(ready, name).view()),
-                                    {.bits = std::min(kMostBits, options_.weight_bits + kContainerBits)});
+      ValueId id{};
+      require(ready.find(name, id), "calibrate: no weights '" + name + "'");
+      known_[name] = choose_min_max(TensorStats::of(ready.tensor(id).view()),
+                                    {.bits = std::min(kMostBits, widths(id) + kContainerBits)});
     }
   }
   return ready;
@@ -149,6 +152,7 @@ Graph Calibration::with_least_noise(const Graph& graph) {
       graph, images_,
       {.weight_bits = options_.weight_bits,
        .activation_bits = options_.activation_bits,
+       .layer_bits = options_.layer_bits,
        .images = std::min(kNoiseImages, images_.count()),
        .batch = options_.batch},
       [&](std::span<const ValueId> values, const NoiseTables& seen) { return propagate_energy(graph, values, seen); });
@@ -165,13 +169,13 @@ Graph Calibration::with_least_noise(const Graph& graph) {
   };
   if (options_.range == kLeastNoise) {
     for (const ActivationSite& site : model.activations()) {
-      keep(graph.name(site.value), site.exponent, options_.activation_bits, site.is_signed);
+      keep(graph.name(site.value), site.exponent, site.bits, site.is_signed);
     }
   }
   if (options_.weight_range == kLeastNoise) {
     for (const WeightSite& site : model.weights()) {
       const std::string& name = graph.name(site.node->in[kWeights]);
-      keep(name, model.weight_exponent(site, parameter(ready, name), Rounding::half_away), options_.weight_bits, true);
+      keep(name, model.weight_exponent(site, parameter(ready, name), Rounding::half_away), site.bits, true);
     }
   }
   return ready;
@@ -179,6 +183,7 @@ Graph Calibration::with_least_noise(const Graph& graph) {
 
 SpecMap Calibration::first_grids(const Graph& graph) const {
   SpecMap specs;
+  const Widths widths(graph, options_.weight_bits, options_.activation_bits, options_.layer_bits);
   const std::vector<ValueId> values = quantized_values(graph);
   const bool running = options_.range == kRunning;
   std::vector<ValueId> wanted;
@@ -187,7 +192,7 @@ SpecMap Calibration::first_grids(const Graph& graph) const {
     if (const auto found = known_.find(name); found != known_.end()) {
       specs[name] = found->second;
     } else if (running) {
-      specs[name] = spec_for_clip(1, options_.activation_bits, true);  // the first step finds them
+      specs[name] = spec_for_clip(1, widths(id), true);  // the first step finds them
     } else {
       wanted.push_back(id);
     }
@@ -198,7 +203,7 @@ SpecMap Calibration::first_grids(const Graph& graph) const {
   if (!wanted.empty()) {
     const std::vector<TensorStats> stats = collect_stats(graph, images_, wanted, options_.batch);
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-      const GridWish wish{options_.activation_bits, stats[i].is_signed(), options_.percentile};
+      const GridWish wish{widths(wanted[i]), stats[i].is_signed(), options_.percentile};
       QuantSpec spec = estimator(options_.range).choose(stats[i], wish);
       spec.frac = static_cast<std::int8_t>(spec.frac - options_.headroom_bits);
       specs[graph.name(wanted[i])] = spec;
@@ -207,10 +212,10 @@ SpecMap Calibration::first_grids(const Graph& graph) const {
   for (const ValueId id : quantized_weights(graph)) {
     const std::string& name = graph.name(id);
     const auto found = known_.find(name);
-    specs[name] = found != known_.end()
-                      ? found->second
-                      : estimator(options_.weight_range)
-                            .choose(TensorStats::of(graph.tensor(id).view()), {options_.weight_bits, true});
+    specs[name] =
+        found != known_.end()
+            ? found->second
+            : estimator(options_.weight_range).choose(TensorStats::of(graph.tensor(id).view()), {widths(id), true});
   }
   return specs;
 }
@@ -273,8 +278,7 @@ CalibrateOptions calibrate_preset(const std::string& name, int weight_bits, int 
   return find_by_name<CalibratePreset>("preset", name, kPresets).make(weight_bits, activation_bits);
 }
 
-std::vector<std::string> per_channel_depthwise(Graph& graph, int bits) {
-  const int finest = std::min(kContainerBits, kMostBits - bits);
+std::vector<std::string> per_channel_depthwise(Graph& graph, const Widths& widths) {
   std::vector<std::string> names;
   for (const Node& node : graph.nodes()) {
     if (!is_weighted(node) || !graph.is_parameter(node.in[kWeights])) continue;
@@ -285,6 +289,7 @@ std::vector<std::string> per_channel_depthwise(Graph& graph, int bits) {
       for (const float w : span) found = std::max(found, std::abs(static_cast<double>(w)));
       return found;
     };
+    const int bits = widths(node.in[kWeights]), finest = std::min(kContainerBits, kMostBits - bits);
     const QuantSpec whole = spec_for_clip(largest(weights.span()), bits, true);
     const std::size_t per_row = static_cast<std::size_t>(weights.count() / weights.shape().n);
     for (std::size_t row = 0; row < static_cast<std::size_t>(weights.shape().n); ++row) {

@@ -11,13 +11,15 @@
 
 #include "core/graph/graph.hpp"
 #include "core/io/image_source.hpp"
+#include "core/passes/widths.hpp"
 
 namespace binade {
 
 struct CalibrateOptions {
   int weight_bits = 8;
   int activation_bits = 8;
-  int bias_bits = 32;  ///< 32 and 16 at accumulator scale; 8 on its own power-of-two grid (TI)
+  std::vector<LayerWidth> layer_bits;  ///< layers with other widths
+  int bias_bits = 32;                  ///< 32 and 16 at accumulator scale; 8 on its own power-of-two grid (TI)
 
   /// Scale channels first, without changing what the network computes, for the least estimated noise at the output.
   bool rescale = false;
@@ -56,9 +58,9 @@ CalibrateResult calibrate(const Graph& graph, ImageSource& images, const Calibra
                           const std::function<void(const std::string&, int, int)>& on_progress = {});
 
 /// Weights of depthwise convolutions on grids per channel: each channel on the power of two at or above its own largest
-/// magnitude, but at most 2^8 times finer than the tensor's. Such values lie exactly on one grid of `bits` + 8 bits (at
+/// magnitude, but at most 2^8 times finer than the tensor's. Such values lie exactly on one grid of 8 bits more (at
 /// most 16) for the whole tensor, which is the form that a device with one grid per tensor can take. Returns the names
 /// of the parameters. @source TI's per_channel_q [ti-semantics 1.7]
-std::vector<std::string> per_channel_depthwise(Graph& graph, int bits);
+std::vector<std::string> per_channel_depthwise(Graph& graph, const Widths& widths);
 
 }  // namespace binade

@@ -15,8 +15,9 @@ namespace binade {
 NoiseModel::NoiseModel(const Graph& graph, ImageSource& images, const NoiseModelOptions& options,
                        const Sensitivity& sensitivity)
     : graph_(graph), options_(options), scales_(graph), factors_(static_cast<std::size_t>(scales_.count()), 1.0) {
-  build_weight_sites();
-  build_activation_sites();
+  const Widths widths(graph, options.weight_bits, options.activation_bits, options.layer_bits);
+  build_weight_sites(widths);
+  build_activation_sites(widths);
   measure(images, sensitivity);
   build_groups();
   choose_first_exponents();
@@ -31,11 +32,11 @@ bool ActivationSite::saturates(int c) const {
   return clip != nullptr && noise.max(c) >= std::get<Clip>(clip->op).hi * 0.999;
 }
 
-void NoiseModel::build_weight_sites() {
+void NoiseModel::build_weight_sites(const Widths& widths) {
   for (const Node& node : graph_.nodes()) {
     if (!is_weighted(node) || !graph_.is_parameter(node.in[kWeights])) continue;
     const Tensor<float>& w = graph_.tensor(node.in[kWeights]);
-    WeightSite site{.node = &node, .rows = w.shape().n, .columns = w.shape().c};
+    WeightSite site{.node = &node, .bits = widths(node.in[kWeights]), .rows = w.shape().n, .columns = w.shape().c};
     site.taps = static_cast<double>(w.shape().h) * w.shape().w;
     site.magnitude.assign(static_cast<std::size_t>(site.rows) * static_cast<std::size_t>(site.columns), 0.0);
     const std::int64_t taps = std::int64_t{w.shape().h} * w.shape().w;
@@ -48,9 +49,9 @@ void NoiseModel::build_weight_sites() {
   }
 }
 
-void NoiseModel::build_activation_sites() {
+void NoiseModel::build_activation_sites(const Widths& widths) {
   for (const ValueId id : quantized_values(graph_)) {
-    ActivationSite site{.value = id};
+    ActivationSite site{.value = id, .bits = widths(id)};
     const Node* producer = graph_.producer(id);
     if (producer != nullptr && std::holds_alternative<Clip>(producer->op)) site.clip = producer;
     activations_.push_back(std::move(site));
@@ -75,7 +76,7 @@ void NoiseModel::measure(ImageSource& images, const Sensitivity& sensitivity) {
     ActivationSite& site = activations_[i];
     site.energy = energies[i];
     site.is_signed = noise[i].is_signed();
-    site.levels = std::ldexp(1.0, options_.activation_bits - (site.is_signed ? 1 : 0));
+    site.levels = std::ldexp(1.0, site.bits - (site.is_signed ? 1 : 0));
     site.noise = noise[i];
     site.headroom = options_.headroom;
   }
@@ -166,8 +167,8 @@ void NoiseModel::choose_first_exponents() {
   }
 }
 
-double NoiseModel::weight_step2(int exponent) const {
-  const double step = std::ldexp(1.0, exponent - options_.weight_bits + 1);
+double NoiseModel::weight_step2(const WeightSite& site, int exponent) const {
+  const double step = std::ldexp(1.0, exponent - site.bits + 1);
   return options_.weight_share * step * step / 12;
 }
 
@@ -183,7 +184,7 @@ double NoiseModel::cost(const WeightSite& site) const {
     }
     sum += site.energy[static_cast<std::size_t>(row)] / (s_out * s_out) * site.taps * input;
   }
-  return weight_step2(site.exponent) * sum;
+  return weight_step2(site, site.exponent) * sum;
 }
 
 double NoiseModel::cost(const ActivationSite& site) const {

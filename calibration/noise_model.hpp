@@ -17,13 +17,14 @@
 #include "calibration/channel_noise.hpp"
 #include "core/graph/graph.hpp"
 #include "core/passes/channel_scales.hpp"
+#include "core/passes/widths.hpp"
 
 namespace binade {
 
 /// A weight tensor with a grid [-2^exponent, 2^exponent).
 struct WeightSite {
   const Node* node = nullptr;
-  int exponent = 0;
+  int bits = 8, exponent = 0;
   int rows = 0, columns = 0;      ///< output channels; input channels of one group
   double taps = 1;                ///< kernel height x width
   std::vector<double> magnitude;  ///< rows x columns: max over taps of |w|
@@ -34,7 +35,7 @@ struct WeightSite {
 /// A quantized activation with a grid of clip 2^exponent.
 struct ActivationSite {
   ValueId value{};
-  int exponent = 0;
+  int bits = 8, exponent = 0;
   bool is_signed = true;
   std::vector<double> energy;  ///< by channel
   ChannelNoise noise;          ///< of the value
@@ -63,6 +64,7 @@ using Sensitivity = std::function<std::vector<std::vector<double>>(std::span<con
 
 struct NoiseModelOptions {
   int weight_bits = 8, activation_bits = 8;
+  std::vector<LayerWidth> layer_bits;
   int images = 32;  ///< for statistics
   int batch = 8;
   /// Activations are taken for that much larger than seen, where no Clip bounds them: other images will be.
@@ -107,13 +109,13 @@ class NoiseModel {
  private:
   struct Coefficients;
   struct Candidate;
-  void build_weight_sites();
-  void build_activation_sites();
+  void build_weight_sites(const Widths& widths);
+  void build_activation_sites(const Widths& widths);
   void build_groups();
   void measure(ImageSource& images, const Sensitivity& sensitivity);
   void choose_first_exponents();
   double factor(int scale) const { return scale < 0 ? 1.0 : factors_[static_cast<std::size_t>(scale)]; }
-  double weight_step2(int exponent) const;
+  double weight_step2(const WeightSite& site, int exponent) const;
   std::vector<Coefficients> coefficients(const ChannelGroup& group) const;
   bool evaluate(const ChannelGroup& group, const std::vector<Coefficients>& coefficients, Candidate& candidate) const;
 

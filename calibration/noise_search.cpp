@@ -132,13 +132,15 @@ bool NoiseModel::evaluate(const ChannelGroup& group, const std::vector<Coefficie
       const double now = factors_[static_cast<std::size_t>(group.scales[i])];
       double low = now * std::exp2(-kOctaves), high = now * std::exp2(kOctaves), a = 0, b = 0;
       for (const auto& row : k.rows) {
-        const int exponent = candidate.producers[static_cast<std::size_t>(row.site)];
-        a += row.noise * weight_step2(exponent);
+        const auto k_site = static_cast<std::size_t>(row.site);
+        const int exponent = candidate.producers[k_site];
+        a += row.noise * weight_step2(weights_[static_cast<std::size_t>(group.producers[k_site])], exponent);
         if (row.bound > 0) high = std::min(high, std::ldexp(1.0, exponent) / row.bound);
       }
       for (const auto& column : k.columns) {
-        const int exponent = candidate.consumers[static_cast<std::size_t>(column.site)];
-        b += column.noise * weight_step2(exponent);
+        const auto k_site = static_cast<std::size_t>(column.site);
+        const int exponent = candidate.consumers[k_site];
+        b += column.noise * weight_step2(weights_[static_cast<std::size_t>(group.consumers[k_site])], exponent);
         low = std::max(low, std::ldexp(column.bound, -exponent));
       }
       for (const auto& use : k.activations) {
@@ -200,8 +202,8 @@ int NoiseModel::improve() {
 int NoiseModel::weight_exponent(const WeightSite& site, const Tensor<float>& weights, Rounding rounding) const {
   const std::int64_t per_row = weights.count() / weights.shape().n;
   const auto error = [&](int exponent) {
-    const QuantSpec spec{static_cast<std::int8_t>(options_.weight_bits - 1 - exponent),
-                         static_cast<std::uint8_t>(options_.weight_bits), true};
+    const QuantSpec spec{static_cast<std::int8_t>(site.bits - 1 - exponent), static_cast<std::uint8_t>(site.bits),
+                         true};
     double sum = 0;
     for (std::int64_t i = 0; i < weights.count(); ++i) {
       const auto row = static_cast<int>(i / per_row), column = static_cast<int>(i % weights.shape().c);

@@ -27,6 +27,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   bind_calibration(flags, table.data);
   flags.section("Method");
   bind(flags, widths);
+  bind_layer_bits(flags, table.layer_bits);
   flags.add("preset", table.calibrate.preset, preset_help(), {.choices = names_of(calibrate_presets())});
   flags.add("batch", table.batch, "images per step of an evaluation");
   bind(flags, table.calibrate.options);

@@ -13,6 +13,7 @@ CalibrateOptions calibrate_options(const Method& method, const CalibrateFlags& c
                                    std::uint64_t seed) {
   CalibrateOptions options = calibrate_preset(calibrate.preset, method.weight_bits, method.activation_bits);
   options.seed = seed;
+  options.layer_bits = layer_bits_of(flags);
   Flags overlay;
   bind(overlay, options);
   flags.apply_to(overlay);

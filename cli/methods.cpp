@@ -55,6 +55,40 @@ Method parse_method(const std::string& name) {
   return method;
 }
 
+void bind_layer_bits(Flags& flags, std::vector<std::string>& layers) {
+  flags.add("layer-bits", layers,
+            "layers with another width, of their weights and of what they read: NAME=BITS,... (names as inspect prints "
+            "them, or first and last; behind the last, of the result, too)");
+}
+
+std::vector<LayerWidth> layer_bits_of(const Flags& flags) {
+  std::vector<std::string> texts;
+  Flags overlay;
+  bind_layer_bits(overlay, texts);
+  flags.apply_to(overlay);
+  std::vector<LayerWidth> layers;
+  for (const std::string& text : texts) {
+    static const std::regex kGrammar("(.+)=([0-9]{1,2})");
+    std::smatch match;
+    const bool fits = std::regex_match(text, match, kGrammar);
+    const int bits = fits ? std::stoi(match[2]) : 0;
+    if (bits < 2 || bits > 16) {
+      throw UsageError(
+          fmt::format("--layer-bits: '{}'; wanted is a layer and its bits, 2 to 16, such as first=8", text));
+    }
+    layers.push_back({match[1], bits});
+  }
+  return layers;
+}
+
+std::string to_string(const std::vector<LayerWidth>& layers) {
+  std::string text;
+  for (const LayerWidth& layer : layers) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", layer.layer, layer.bits);
+  }
+  return text;
+}
+
 std::vector<Method> parse_methods(const std::vector<std::string>& names) {
   std::vector<Method> methods;
   for (const std::string& name : names) {

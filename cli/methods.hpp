@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "cli/flags.hpp"
+#include "core/passes/widths.hpp"
+
 namespace binade {
 
 struct Method {
@@ -27,6 +30,15 @@ Method parse_method(const std::string& name);
 
 /// @throws UsageError as above, for a name given twice, and for an empty list
 std::vector<Method> parse_methods(const std::vector<std::string>& names);
+
+/// --layer-bits: widths of single layers, "NAME=BITS", of every quantized row.
+void bind_layer_bits(Flags& flags, std::vector<std::string>& layers);
+
+/// What the flag says. @throws UsageError for anything but NAME=BITS, BITS from 2 to 16
+std::vector<LayerWidth> layer_bits_of(const Flags& flags);
+
+/// "first=8, last=8"; empty if there are none.
+std::string to_string(const std::vector<LayerWidth>& layers);
 
 /// What --help says about the names.
 extern const char* const kMethodHelp;

@@ -16,6 +16,7 @@ int run_ptq(const std::vector<std::string>& arguments) {
   bind_calibration(flags, table.data);
   flags.section("Method");
   bind(flags, widths);
+  bind_layer_bits(flags, table.layer_bits);
   flags.add("preset", table.preset, "settings to start from", {.choices = names_of(ptq_presets())});
   flags.add("batch", table.batch, "images per step of an evaluation");
   bind(flags, table.ptq);

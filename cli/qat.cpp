@@ -24,6 +24,7 @@ struct QatCommand {
   QatFlags qat;
   PtqOptions ptq;  ///< only what was set counts, through the flags
   WidthFlags widths;
+  std::vector<std::string> layer_bits;  ///< read through the flags
   std::string target = "tidl";
   int batch = 32;
   bool resume = false;
@@ -35,6 +36,7 @@ void bind(CommandLine& flags, QatCommand& command) {
   bind_calibration(flags, command.data);
   flags.section("Method");
   bind(flags, command.widths);
+  bind_layer_bits(flags, command.layer_bits);
   flags.add("preset", command.qat.preset, "settings to start from", {.choices = names_of(qat_presets())});
   flags.add("batch", command.batch, "images per step of an evaluation");
   bind(flags, command.qat);

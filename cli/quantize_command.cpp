@@ -53,7 +53,8 @@ int run_quantization(const TableFlags& table, const Method& method, const Flags&
 void save_quantized(Model model, Graph quantized, const std::string& method, const std::string& target,
                     const Flags& flags, const OutputFolder& out) {
   model.graph = std::move(quantized);
-  model.notes["quantization"] = method;
+  const std::string layers = to_string(layer_bits_of(flags));
+  model.notes["quantization"] = layers.empty() ? method : fmt::format("{}, {}", method, layers);
   model.notes["target"] = target;
   save_checkpoint(model, out.file("network.h5"), flags.config_text());
   out.write("config.cfg", flags.config_text());

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cli/machine.hpp"
+#include "cli/methods.hpp"
 #include "cli/weights.hpp"
 #include "core/base/error.hpp"
 #include "core/base/hash.hpp"
@@ -258,6 +259,8 @@ void describe_run(AccuracyReport& report, const Flags& flags, const NetworkFlags
   report.hashes["revision"] = revision();
   report.machine = machine_description();
   report.details["preprocessing"] = to_string(model.preprocessing);
+  const std::string layers = to_string(layer_bits_of(flags));
+  if (!layers.empty()) report.notes.push_back(fmt::format("Layers with other widths: {}.", layers));
 }
 
 void check_positive(const char* flag, int value) {

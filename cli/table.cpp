@@ -18,6 +18,7 @@ int run_table(const std::vector<std::string>& arguments) {
   flags.add("calibration-sets", table.calibration_sets, "repeat with that many seeded choices and print the spread");
   flags.section("Methods");
   flags.add("methods", table.methods, kMethodHelp);
+  bind_layer_bits(flags, table.layer_bits);
   flags.add("preset", table.preset, "settings of the rows that are not -simple", {.choices = names_of(ptq_presets())});
   flags.add("batch", table.batch, "images per step of an evaluation; results do not depend on it");
   bind(flags, table.ptq);

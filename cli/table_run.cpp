@@ -253,6 +253,7 @@ TableResult TableRun::run() {
 PtqOptions ptq_options(const Method& method, const std::string& preset, const Flags& flags, std::uint64_t seed) {
   PtqOptions options = ptq_preset(method.simple ? "simple" : preset, method.weight_bits, method.activation_bits);
   options.seed = seed;
+  options.layer_bits = layer_bits_of(flags);
   if (!method.simple) {
     Flags overlay;
     bind(overlay, options);

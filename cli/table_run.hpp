@@ -18,6 +18,7 @@ struct TableFlags {
   DataFlags data;
   OutputFlags output;
   std::vector<std::string> methods{"float", "ptq8-simple", "ptq8", "ptq16"};
+  std::vector<std::string> layer_bits;  ///< read through the flags
   std::string preset = "best";
   std::string target = "tidl";
   int calibration_sets = 1;

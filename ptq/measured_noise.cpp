@@ -17,6 +17,7 @@ NoiseModel measured_noise_model(const Graph& graph, const PassContext& context) 
           context.images,
           {.weight_bits = options.weight_bits,
            .activation_bits = options.activation_bits,
+           .layer_bits = options.layer_bits,
            .images = images,
            .batch = options.batch},
           measure};

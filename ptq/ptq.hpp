@@ -12,12 +12,14 @@
 
 #include "core/graph/graph.hpp"
 #include "core/io/image_source.hpp"
+#include "core/passes/widths.hpp"
 
 namespace binade {
 
 struct PtqOptions {
   int weight_bits = 8;
   int activation_bits = 8;
+  std::vector<LayerWidth> layer_bits;     ///< layers with other widths
   int bias_bits = 32;                     ///< 32 and 16 at accumulator scale; 8 on its own power-of-two grid (TI)
   std::string range = "exponent_search";  ///< a name from the table of estimators
   std::string weight_range = "exponent_search";

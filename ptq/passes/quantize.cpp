@@ -20,18 +20,17 @@ Graph quantize(const Graph& graph, PassContext& context) {
   const std::vector<TensorStats> stats = collect_stats(graph, context.images, values, options.batch);
   const Estimator& activations = find_estimator(estimator_name(options.range));
   const Estimator& weights = find_estimator(estimator_name(options.weight_range));
+  const Widths widths(graph, options.weight_bits, options.activation_bits, options.layer_bits);
   SpecMap specs;
   for (std::size_t i = 0; i < values.size(); ++i) {
     QuantSpec spec = activations.choose(
-        stats[i],
-        {.bits = options.activation_bits, .is_signed = stats[i].is_signed(), .percentile = options.percentile});
+        stats[i], {.bits = widths(values[i]), .is_signed = stats[i].is_signed(), .percentile = options.percentile});
     spec.frac = static_cast<std::int8_t>(spec.frac - options.headroom_bits);
     specs[graph.name(values[i])] = spec;
   }
   for (const ValueId id : quantized_weights(graph)) {
-    specs[graph.name(id)] =
-        weights.choose(TensorStats::of(graph.tensor(id).view()),
-                       {.bits = options.weight_bits, .is_signed = true, .percentile = options.percentile});
+    specs[graph.name(id)] = weights.choose(TensorStats::of(graph.tensor(id).view()),
+                                           {.bits = widths(id), .is_signed = true, .percentile = options.percentile});
   }
   context.reference = graph;
   context.report["images"] = context.images.count();

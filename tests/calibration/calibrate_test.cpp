@@ -266,7 +266,7 @@ TEST(TiCalibration, DepthwiseChannelsHaveGridsOfTheirOwn) {
   w[2] = 1e-4F;
   graph.set_output(graph.add("y", Conv2d{.groups = 3}, {x, graph.parameter("w", w)}));
   Graph quantized = graph;
-  EXPECT_EQ(per_channel_depthwise(quantized, 8), std::vector<std::string>{"w"});
+  EXPECT_EQ(per_channel_depthwise(quantized, Widths(quantized, 8, 8, {})), std::vector<std::string>{"w"});
   ValueId id{};
   ASSERT_TRUE(quantized.find("w", id));
   const Tensor<float>& found = quantized.tensor(id);

@@ -72,6 +72,24 @@ TEST(Methods, FlagsLieOverThePresetButNotOverSimple) {
   EXPECT_EQ(ptq_options(parse_method("ptq8-simple"), "best", flags, 0).range, "min_max");
 }
 
+TEST(Methods, LayersHaveOtherWidths) {
+  std::vector<std::string> texts;
+  Flags flags;
+  bind_layer_bits(flags, texts);
+  flags.parse({"--layer-bits", "first=8,features.3.conv=16"});
+  const std::vector<LayerWidth> wanted{{"first", 8}, {"features.3.conv", 16}};
+  EXPECT_EQ(ptq_options(parse_method("ptq-w4a4"), "best", flags, 0).layer_bits, wanted);
+  EXPECT_EQ(ptq_options(parse_method("ptq8-simple"), "best", flags, 0).layer_bits, wanted);
+  EXPECT_EQ(calibrate_options(parse_method("calibration8"), CalibrateFlags{}, flags, 0).layer_bits, wanted);
+  EXPECT_EQ(to_string(wanted), "first=8, features.3.conv=16");
+  for (const char* wrong : {"first", "first=1", "first=17", "=8", "first=8x"}) {
+    Flags bad;
+    bind_layer_bits(bad, texts);
+    bad.parse({"--layer-bits", wrong});
+    EXPECT_THROW(layer_bits_of(bad), UsageError) << wrong;
+  }
+}
+
 TEST(Methods, FlagsLieOverTheCalibrationPreset) {
   CalibrateFlags calibrate{.preset = "ti-advanced"};
   Flags flags;

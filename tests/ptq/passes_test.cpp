@@ -70,6 +70,49 @@ TEST_F(Passes, AnyFactorsKeepTheFunctionWhereChannelsAreFree) {
   EXPECT_NE(other.tensor(other.parameters()[0]), folded.tensor(folded.parameters()[0]));
 }
 
+TEST_F(Passes, LayersHaveTheirOwnWidths) {
+  TensorImages images(images_);
+  for (const char* preset : {"simple", "best"}) {
+    PtqOptions options = ptq_preset(preset, 4, 6);
+    options.layer_bits = {{"first", 8}, {"last", 9}, {"a.dw", 7}, {"head", 10}, {"b.expand", 5}};
+    const SpecMap specs = quantizer_specs(post_training_quantize(network_, images, options).quantized);
+    const auto bits = [&](const char* name) { return int{specs.at(name).bits}; };
+    EXPECT_EQ(bits("image"), 8);
+    EXPECT_EQ(bits("stem.weight"), 8);
+    EXPECT_EQ(bits("stem.act"), 6) << "what the first layer writes";
+    EXPECT_EQ(bits("a.expand.weight"), 4);
+    EXPECT_EQ(bits("a.expand.act"), 7);
+    EXPECT_EQ(bits("a.dw.weight"), 7);
+    EXPECT_EQ(bits("a.dw.act"), 6);
+    EXPECT_EQ(bits("a.add"), 5) << "also narrower than the rest";
+    EXPECT_EQ(bits("join"), 10) << "through the pool, which keeps the grid";
+    EXPECT_EQ(bits("head.weight"), 10);
+    EXPECT_EQ(bits("classifier.weight"), 9);
+    EXPECT_EQ(bits("classifier"), 9) << "the result";
+  }
+}
+
+TEST_F(Passes, AWidthForNoLayerIsAMistake) {
+  TensorImages images(images_);
+  PtqOptions options = ptq_preset("simple", 8, 8);
+  options.layer_bits = {{"a.dwx", 16}};
+  try {
+    post_training_quantize(network_, images, options);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("did you mean 'a.dw'"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(Passes, WiderLayersMakeLessNoise) {
+  TensorImages images(images_);
+  PtqOptions options = ptq_preset("best", 4, 4);
+  const double narrow = sqnr_db(wanted_, run(post_training_quantize(network_, images, options).quantized, images_));
+  options.layer_bits = {{"first", 8}, {"last", 8}};
+  const double wide = sqnr_db(wanted_, run(post_training_quantize(network_, images, options).quantized, images_));
+  EXPECT_GT(wide, narrow + 1);
+}
+
 TEST_F(Passes, QuantizersSitWhereTheDeviceHasThem) {
   const Graph folded = fold_batch_norm(network_);
   std::vector<std::string> names;
