@@ -51,6 +51,7 @@ TrainingPass<T>::TrainingPass(const Graph& graph, FixedValues<T>& fixed, Trainin
       lent_(graph.values().size()),
       given_(graph.nodes().size()),
       states_(graph.nodes().size()),
+      code_convs_(graph.nodes().size()),
       times_(graph.nodes().size()) {
   for (std::vector<bool>* by_value : {&part_.reaches, &part_.outside, &part_.begun, &part_.placed}) {
     by_value->resize(graph.values().size());
@@ -201,6 +202,37 @@ Shape TrainingPass<T>::gradient_shape(std::size_t value) const {
   return fixed_.is_constant(id) || is_loss(graph_, id) ? shape : shape.with_batch(options_.batch);
 }
 
+/// The grid of what a quantizer makes, in this step.
+template <class T>
+std::optional<QuantSpec> TrainingPass<T>::grid_of(ValueId id) const {
+  const Node* node = graph_.producer(id);
+  if (node == nullptr) return std::nullopt;
+  if (const auto* fake = std::get_if<FakeQuant>(&node->op)) return fake->spec;
+  if (const auto* tqt = std::get_if<Tqt>(&node->op)) {
+    return tqt->spec(static_cast<double>(fixed_.view(node->in[1]).data[0]));
+  }
+  return std::nullopt;
+}
+
+/// A convolution of quantized tensors, as the device does it; false if it is none, or not faster so.
+template <class T>
+bool TrainingPass<T>::forward_on_codes(std::size_t index, const Forward<T>& forward) {
+  if constexpr (std::is_same_v<T, float>) {
+    const Node& node = graph_.nodes()[index];
+    const auto* conv = std::get_if<Conv2d>(&node.op);
+    if (conv == nullptr) return false;
+    const std::optional<QuantSpec> x = grid_of(node.in[0]), w = grid_of(node.in[1]);
+    if (!x || !w) return false;
+    const ConvGeometry g = conv_geometry(*conv, forward.in[0].shape, forward.in[1].shape, forward.out.shape);
+    if (!CodeConv::supports(g, *x, *w)) return false;
+    code_convs_[index].forward(g, forward.out.shape.n, {forward.in[0].data, *x}, {forward.in[1].data, *w},
+                               forward.in.size() > 2 ? forward.in[2].data : nullptr, forward.out.data,
+                               forward.parameter_version);
+    return true;
+  }
+  return false;
+}
+
 template <class T>
 void TrainingPass<T>::run_node(std::size_t index, std::span<const View<const T>> in) {
   const Node& node = graph_.nodes()[index];
@@ -223,7 +255,7 @@ void TrainingPass<T>::run_node(std::size_t index, std::span<const View<const T>>
     return given_[index]->apply(in[0], forward.out.data, limits_of<T>(op_at(graph_, tail.clamp)));
   }
   if (norm != nullptr) return batch_norm_forward(*norm, forward, limits_of<T>(op_at(graph_, tail.clamp)));
-  std::visit([&](const auto& op) { op.forward(forward); }, node.op);
+  if (!forward_on_codes(index, forward)) std::visit([&](const auto& op) { op.forward(forward); }, node.op);
   if (tail.quantizer < 0) return;
   timer.emplace(options_.timed, times_[static_cast<std::size_t>(tail.quantizer)].forward);
   const View<T> y = kept_[index_of(written)];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "core/graph/graph.hpp"
 #include "core/graph/node_times.hpp"
 #include "core/ops/batch_norm.hpp"
+#include "core/ops/code_conv.hpp"
 
 namespace binade {
 
@@ -96,6 +98,8 @@ class TrainingPass {
   ValueId result_of(int node) const;
   Shape gradient_shape(std::size_t value) const;
   ValueId written_by(std::size_t node) const;
+  std::optional<QuantSpec> grid_of(ValueId id) const;
+  bool forward_on_codes(std::size_t index, const Forward<T>& forward);
   void run_node(std::size_t index, std::span<const View<const T>> in);
   std::uint32_t begin_inputs(const Node& node, std::vector<bool>& begun, std::vector<View<T>>& din,
                              std::span<const View<T>> gradients);
@@ -116,6 +120,7 @@ class TrainingPass {
   std::vector<std::size_t> value_offsets_;
   Memory memory_;
   std::vector<OpState> states_;
+  std::vector<CodeConv> code_convs_;  ///< by node
   std::vector<NodeTime> times_;
   std::vector<std::size_t> gradient_offsets_;
   std::vector<Tail> tails_;          ///< by node

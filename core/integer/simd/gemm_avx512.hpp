@@ -1,19 +1,15 @@
 // The product of bytes and packed weights with AVX-512 VNNI.
-//
-// A tile of pixels and panels stays in registers: 6 x 4, 8 x 3, 12 x 2 or 16 x 1, 24 accumulators at most, which hides
-// the latency of vpdpbusd and leaves room for the operands.
 #pragma once
 
 #include "core/integer/simd/finish_avx512.hpp"
+#include "core/ops/simd/dot_tile_avx512.hpp"
 
 namespace binade::integer {
 namespace {
 
-inline std::int32_t load_quad(const std::uint8_t* from) {
-  std::int32_t quad;
-  __builtin_memcpy(&quad, from, sizeof quad);
-  return quad;
-}
+using simd::accumulate;
+using simd::kDeepRows;
+using simd::tile_function;
 
 /// Four vectors of accumulators become 64 bytes, in the order of {4 lanes, 4 vectors, 4}.
 struct FoldedFinish {
@@ -85,52 +81,12 @@ inline void store_tile(const __m512i (&acc)[kRows][kPanels], const FoldedFinish&
 }
 
 /// What all tiles of a few panels share.
-struct PanelJob {
-  const std::uint8_t* a;
-  std::ptrdiff_t a_stride;
-  const std::int8_t* w;
-  const std::int32_t* start;
-  int quads, panel_quads, tiles;
+struct PanelJob : simd::DotRows {
+  int tiles;
   std::uint8_t* out;
   std::ptrdiff_t out_stride;
   const FoldedFinish* folded;  ///< or null: as int32, {rows, kMaxColumns}, to out
 };
-
-/// In the lower half, for half the work on processors that execute 512 bits in two parts. The upper half is garbage.
-inline __m512i half_dot(__m512i acc, __m512i bytes, __m512i weights) {
-  return _mm512_castsi256_si512(
-      _mm256_dpbusd_epi32(_mm512_castsi512_si256(acc), _mm512_castsi512_si256(bytes), _mm512_castsi512_si256(weights)));
-}
-
-/// With kHalf, only eight channels of the last panel count.
-template <int kRows, int kPanels, bool kHalf>
-inline __attribute__((always_inline)) void accumulate(const PanelJob& job, const std::uint8_t* a,
-                                                      __m512i (&acc)[kRows][kPanels]) {
-  __m512i start[kPanels];
-#pragma GCC unroll 8
-  for (int j = 0; j < kPanels; ++j) start[j] = _mm512_loadu_si512(job.start + kLanes * j);
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 8
-    for (int j = 0; j < kPanels; ++j) acc[i][j] = start[j];
-  }
-  const std::ptrdiff_t panel = std::ptrdiff_t{job.panel_quads} * 64, stride = job.a_stride;
-  const std::int8_t* w = job.w;
-  for (int q = 0; q < job.quads; ++q, a += 4, w += 64) {
-    __m512i weights[kPanels];
-#pragma GCC unroll 8
-    for (int j = 0; j < kPanels; ++j) weights[j] = _mm512_loadu_si512(w + j * panel);
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) {
-      const __m512i bytes = _mm512_set1_epi32(load_quad(a + i * stride));
-#pragma GCC unroll 8
-      for (int j = 0; j < kPanels; ++j) {
-        acc[i][j] = kHalf && j == kPanels - 1 ? half_dot(acc[i][j], bytes, weights[j])
-                                              : _mm512_dpbusd_epi32(acc[i][j], bytes, weights[j]);
-      }
-    }
-  }
-}
 
 /// `tiles` tiles below each other.
 template <int kRows, int kPanels, bool kHalf, TileEnd kEnd>
@@ -168,8 +124,8 @@ __attribute__((noinline)) void run_raw(const PanelJob& job) {
   }
 }
 
-/// Rows of a tile by panels. Where little is summed, smaller tiles let the end of one overlap with the next one's sums.
-constexpr int kDeepRows[5] = {0, 16, 12, 8, 6}, kShallowRows[5] = {0, 8, 8, 6, 4};
+/// Rows of a tile by panels where little is summed: smaller tiles let the end of one overlap with the next one's sums.
+constexpr int kShallowRows[5] = {0, 8, 8, 6, 4};
 constexpr int kShallowQuads = 16;
 
 /// How many tiles of nearly equal height share the rows.
@@ -179,40 +135,21 @@ inline int tile_count(int rows, int panels, int quads) {
   return wanted > fewest ? wanted : fewest;
 }
 
-using TileFunction = void (*)(const PanelJob&);
-
-/// Makes Kernel::function<rows, kPanels> a choice at run time.
-template <class Kernel, int kPanels, int... kRows>
-inline TileFunction pick(int rows) {
-  static constexpr TileFunction kFunctions[] = {Kernel::template function<kRows, kPanels>...};
-  return kFunctions[rows - 1];
-}
-
-template <class Kernel>
-inline TileFunction tile_function(int panels, int rows) {
-  switch (panels) {
-    case 4: return pick<Kernel, 4, 1, 2, 3, 4, 5, 6>(rows);
-    case 3: return pick<Kernel, 3, 1, 2, 3, 4, 5, 6, 7, 8>(rows);
-    case 2: return pick<Kernel, 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>(rows);
-    default: return pick<Kernel, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>(rows);
-  }
-}
-
 template <TileEnd kEnd, bool kHalf>
 struct Folded {
   template <int kRows, int kPanels>
-  static constexpr TileFunction function = run_tiles<kRows, kPanels, kHalf && kPanels <= 2, kEnd>;
+  static constexpr auto function = run_tiles<kRows, kPanels, kHalf && kPanels <= 2, kEnd>;
 };
 struct Raw {
   template <int kRows, int kPanels>
-  static constexpr TileFunction function = run_raw<kRows, kPanels>;
+  static constexpr auto function = run_raw<kRows, kPanels>;
 };
 
 template <bool kHalf>
-inline TileFunction folded_function(TileEnd end, int panels, int rows) {
-  if (end == TileEnd::plain) return tile_function<Folded<TileEnd::plain, kHalf>>(panels, rows);
-  if (end == TileEnd::early) return tile_function<Folded<TileEnd::early, kHalf>>(panels, rows);
-  return tile_function<Folded<TileEnd::late, kHalf>>(panels, rows);
+inline auto folded_function(TileEnd end, int panels, int rows) {
+  if (end == TileEnd::plain) return tile_function<PanelJob, Folded<TileEnd::plain, kHalf>>(panels, rows);
+  if (end == TileEnd::early) return tile_function<PanelJob, Folded<TileEnd::early, kHalf>>(panels, rows);
+  return tile_function<PanelJob, Folded<TileEnd::late, kHalf>>(panels, rows);
 }
 
 /// All rows of a few panels whose bytes may be written whole: tiles of nearly equal height, the higher ones first.
@@ -240,7 +177,7 @@ inline void run_panels_raw(const Gemm& g, PanelJob job, int panels, int first_ch
   if (finish.slopes != nullptr) finish.slopes += first_channel;
   for (int r = 0; r < g.rows;) {
     const int rows = g.rows - r < kDeepRows[panels] ? g.rows - r : kDeepRows[panels];
-    tile_function<Raw>(panels, rows)(job);
+    tile_function<PanelJob, Raw>(panels, rows)(job);
     for (int i = 0; i < rows; ++i, out += g.out_stride) {
       const std::int32_t* line = acc + i * kMaxColumns;
       finish_each(
@@ -257,16 +194,17 @@ inline void gemm(const Gemm& g) {
   for (int n = 0; n < g.channels; n += kMaxColumns) {
     const int channels = g.channels - n < kMaxColumns ? g.channels - n : kMaxColumns;
     const int panels = (channels + kLanes - 1) / kLanes;
-    const PanelJob job{.a = g.a,
-                       .a_stride = g.a_stride,
-                       .w = g.w + std::ptrdiff_t{n} * 4 * g.panel_quads,
-                       .start = g.start + n,
-                       .quads = g.quads,
-                       .panel_quads = g.panel_quads,
-                       .tiles = 1,
-                       .out = g.out + n,
-                       .out_stride = g.out_stride,
-                       .folded = &folded};
+    PanelJob job{};
+    static_cast<simd::DotRows&>(job) = {.a = g.a,
+                                        .a_stride = g.a_stride,
+                                        .w = g.w + std::ptrdiff_t{n} * 4 * g.panel_quads,
+                                        .start = g.start + n,
+                                        .quads = g.quads,
+                                        .panel_quads = g.panel_quads};
+    job.tiles = 1;
+    job.out = g.out + n;
+    job.out_stride = g.out_stride;
+    job.folded = &folded;
     const bool part = g.exact_store && channels % kLanes != 0;
     if (g.finish.kind == FinishKind::folded && !part) {
       run_panels(g, job, panels, channels % kLanes != 0 && channels % kLanes <= kLanes / 2);

@@ -1,5 +1,6 @@
-// Chooses the float kernels of convolutions, batch norm, softmax and the quantizers' way back for this CPU.
+// Chooses the float kernels of convolutions, batch norm, softmax, codes and the quantizers' way back for this CPU.
 #include "core/base/cpu.hpp"
+#include "core/ops/simd/codes.hpp"
 #include "core/ops/simd/depthwise.hpp"
 #include "core/ops/simd/normalize.hpp"
 #include "core/ops/simd/pointwise.hpp"
@@ -37,6 +38,9 @@ QuantizeGradientKernel quantize_gradient() {
 SoftmaxKernel softmax() {
   return choose(softmax_avx512, softmax_avx2, softmax_portable);
 }
+const CodeKernels* codes() {
+  return active_isa() == Isa::avx512 ? &codes_avx512 : nullptr;
+}
 #else
 const DepthwiseKernels& depthwise() {
   return depthwise_portable;
@@ -52,6 +56,9 @@ QuantizeGradientKernel quantize_gradient() {
 }
 SoftmaxKernel softmax() {
   return softmax_portable;
+}
+const CodeKernels* codes() {
+  return nullptr;
 }
 #endif
 
