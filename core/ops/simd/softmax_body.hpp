@@ -1,10 +1,6 @@
 // Softmax of rows for any vector type; included once per instruction set.
 #pragma once
 
-#include <cmath>
-#include <initializer_list>
-#include <limits>
-
 #include "core/ops/simd/softmax.hpp"
 
 namespace binade::simd {
@@ -43,7 +39,7 @@ class Softmax {
       sums[row] = V::sum(lanes);
     }
     for (int row = 0; row < rows && rows_.log_sums != nullptr; ++row) {
-      rows_.log_sums[first + row] = tops[row] + std::log(sums[row]);
+      rows_.log_sums[first + row] = tops[row] + __builtin_logf(sums[row]);
     }
     for (int row = 0; row < rows && y != nullptr; ++row) {
       const float share = 1 / sums[row];
@@ -58,12 +54,12 @@ class Softmax {
     for (; i + V::width <= rows_.c; i += V::width) f(i, V::width, V::mul(factor_, V::load(x + i)));
     const auto left = static_cast<int>(rows_.c - i);
     if (left == 0) return;
-    f(i, left, V::mul(factor_, V::load(x + i, left, V::set(-std::numeric_limits<float>::infinity()))));
+    f(i, left, V::mul(factor_, V::load(x + i, left, V::set(-__builtin_inff()))));
   }
 
   float largest_of(const float* x) const {
-    const Reg infinity = V::set(std::numeric_limits<float>::infinity());
-    Reg tops = V::set(-std::numeric_limits<float>::infinity());
+    const Reg infinity = V::set(__builtin_inff());
+    Reg tops = V::set(-__builtin_inff());
     each(x, [&](std::int64_t, int, Reg r) { tops = V::clamp(r, tops, infinity); });
     return V::largest(tops);
   }
@@ -76,9 +72,8 @@ class Softmax {
     const Reg n = V::round_half_up(V::mul(x, V::set(1.44269504f)));
     const Reg r = V::fma(n, V::set(-kRest), V::fma(n, V::set(-kFirst), x));
     Reg y = V::set(1.0f / 5040);
-    for (const float term : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) {
-      y = V::fma(y, r, V::set(term));
-    }
+    constexpr float kTerms[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+    for (const float term : kTerms) y = V::fma(y, r, V::set(term));
     return V::mul(y, V::power_of_two(n));
   }
 
