@@ -14,7 +14,7 @@ using nlohmann::json;
 
 json to_json(const MetricsRow& row) {
   json line = {row.epoch, row.step, row.loss, row.learning_rate, row.images_per_second, nullptr};
-  if (row.validation_top1) line[5] = *row.validation_top1;
+  if (row.validation) line[5] = *row.validation;
   return line;
 }
 
@@ -24,8 +24,8 @@ MetricsRow row_from_json(const json& line) {
                  .loss = line.at(2).get<double>(),
                  .learning_rate = line.at(3).get<double>(),
                  .images_per_second = line.at(4).get<double>(),
-                 .validation_top1 = {}};
-  if (!line.at(5).is_null()) row.validation_top1 = line.at(5).get<double>();
+                 .validation = {}};
+  if (!line.at(5).is_null()) row.validation = line.at(5).get<double>();
   return row;
 }
 

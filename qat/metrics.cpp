@@ -6,11 +6,11 @@
 namespace binade {
 
 std::string metrics_csv(std::span<const MetricsRow> rows) {
-  std::string text = "epoch,step,loss,learning_rate,images_per_second,validation_top1\n";
+  std::string text = "epoch,step,loss,learning_rate,images_per_second,validation\n";
   for (const MetricsRow& row : rows) {
-    const std::string top1 = row.validation_top1 ? fmt::format("{}", *row.validation_top1) : "";
+    const std::string validation = row.validation ? fmt::format("{}", *row.validation) : "";
     text += fmt::format("{},{},{},{},{:.1f},{}\n", row.epoch, row.step, row.loss, row.learning_rate,
-                        row.images_per_second, top1);
+                        row.images_per_second, validation);
   }
   return text;
 }

@@ -95,7 +95,7 @@ class Run {
     state_.epochs_done = epoch + 1;
     const bool due = options_.validate_epochs > 0 && (epoch + 1) % options_.validate_epochs == 0;
     if ((due || epoch + 1 == options_.epochs) && callbacks_.validate) {
-      state_.metrics.back().validation_top1 = callbacks_.validate(trainer_.network());
+      state_.metrics.back().validation = callbacks_.validate(trainer_.network());
     }
     keep();
   }
@@ -140,7 +140,7 @@ class Run {
                               .loss = state_.row_loss / state_.row_steps,
                               .learning_rate = rate_,
                               .images_per_second = row_steps_here_ * options_.batch / row_seconds_,
-                              .validation_top1 = {}});
+                              .validation = {}});
     state_.row_loss = row_seconds_ = 0;
     state_.row_steps = row_steps_here_ = 0;
     check_jump();

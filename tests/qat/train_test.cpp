@@ -38,7 +38,7 @@ void expect_same_run(const TrainCheckpoint& a, const TrainCheckpoint& b) {
   for (std::size_t i = 0; i < a.metrics.size(); ++i) {  // all but the speed
     EXPECT_EQ(a.metrics[i].step, b.metrics[i].step);
     EXPECT_EQ(a.metrics[i].loss, b.metrics[i].loss);
-    EXPECT_EQ(a.metrics[i].validation_top1, b.metrics[i].validation_top1);
+    EXPECT_EQ(a.metrics[i].validation, b.metrics[i].validation);
   }
 }
 
@@ -98,8 +98,8 @@ TEST(Train, LearnsAndReportsIt) {
   EXPECT_DOUBLE_EQ(progress[3].learning_rate, 0.1);        // half an epoch
   ASSERT_EQ(result.metrics.size(), 8u);                    // after 4 and 6 steps of every epoch
   EXPECT_EQ(result.metrics[2].step, 10);
-  EXPECT_FALSE(result.metrics[0].validation_top1.has_value());
-  EXPECT_EQ(result.metrics[7].validation_top1, std::optional(first_weight(result.network)));
+  EXPECT_FALSE(result.metrics[0].validation.has_value());
+  EXPECT_EQ(result.metrics[7].validation, std::optional(first_weight(result.network)));
   const double mean = (progress[4].loss + progress[5].loss) / 2;
   EXPECT_DOUBLE_EQ(result.metrics[1].loss, mean);
 }
@@ -107,9 +107,9 @@ TEST(Train, LearnsAndReportsIt) {
 TEST(Train, MetricsAsCsv) {
   const std::vector<MetricsRow> rows{
       {.epoch = 0, .step = 20, .loss = 1.5, .learning_rate = 0.1, .images_per_second = 640.04},
-      {.epoch = 0, .step = 31, .loss = 0.1, .learning_rate = 0.05, .images_per_second = 9, .validation_top1 = 88.25}};
+      {.epoch = 0, .step = 31, .loss = 0.1, .learning_rate = 0.05, .images_per_second = 9, .validation = 88.25}};
   EXPECT_EQ(metrics_csv(rows),
-            "epoch,step,loss,learning_rate,images_per_second,validation_top1\n"
+            "epoch,step,loss,learning_rate,images_per_second,validation\n"
             "0,20,1.5,0.1,640.0,\n"
             "0,31,0.1,0.05,9.0,88.25\n");
 }
