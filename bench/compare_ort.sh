@@ -18,7 +18,7 @@ case $kind in
 esac
 run_ours() {  # CPUS THREADS SCHEME
   case $3 in
-    integer8) taskset -c "$1" "$build/binade" bench --model "$model" --scheme int8 --batch "$batch" --threads "$2" --seconds 3 --brief ;;
+    int8) taskset -c "$1" "$build/binade" bench --model "$model" --scheme int8 --batch "$batch" --threads "$2" --seconds 3 --brief ;;
     *) taskset -c "$1" "$build/bench/bench_float_inference" "$model" "$3" "$batch" "$2" 3 ;;
   esac
 }
