@@ -132,15 +132,15 @@ bool NoiseModel::evaluate(const ChannelGroup& group, const std::vector<Coefficie
       const double now = factors_[static_cast<std::size_t>(group.scales[i])];
       double low = now * std::exp2(-kOctaves), high = now * std::exp2(kOctaves), a = 0, b = 0;
       for (const auto& row : k.rows) {
-        const auto k_site = static_cast<std::size_t>(row.site);
-        const int exponent = candidate.producers[k_site];
-        a += row.noise * weight_step2(weights_[static_cast<std::size_t>(group.producers[k_site])], exponent);
+        const auto site_index = static_cast<std::size_t>(row.site);
+        const int exponent = candidate.producers[site_index];
+        a += row.noise * weight_step2(weights_[static_cast<std::size_t>(group.producers[site_index])], exponent);
         if (row.bound > 0) high = std::min(high, std::ldexp(1.0, exponent) / row.bound);
       }
       for (const auto& column : k.columns) {
-        const auto k_site = static_cast<std::size_t>(column.site);
-        const int exponent = candidate.consumers[k_site];
-        b += column.noise * weight_step2(weights_[static_cast<std::size_t>(group.consumers[k_site])], exponent);
+        const auto site_index = static_cast<std::size_t>(column.site);
+        const int exponent = candidate.consumers[site_index];
+        b += column.noise * weight_step2(weights_[static_cast<std::size_t>(group.consumers[site_index])], exponent);
         low = std::max(low, std::ldexp(column.bound, -exponent));
       }
       for (const auto& use : k.activations) {

@@ -1,4 +1,5 @@
-// The grammar of method names: KIND BITS or KIND-wBITSaBITS; of PTQ and its integer form also with -simple behind.
+// The grammar of method names: KIND BITS or KIND-wBITSaBITS, of PTQ and its integer form also with -simple behind; and
+// of widths of layers.
 #include "cli/methods.hpp"
 
 #include <array>

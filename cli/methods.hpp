@@ -1,5 +1,5 @@
-// Names of methods, the rows of the accuracy table: "float", "ptq8-simple", "ptq16", "ptq-w4a8", "qat8",
-// "calibration8", "integer8".
+// Names of methods, the rows of the accuracy table, and widths of single layers: "float", "ptq8-simple", "ptq16",
+// "qat8", "ptq-w4a8", "calibration8", "integer8"; "first=8".
 #pragma once
 
 #include <string>
