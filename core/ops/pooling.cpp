@@ -93,6 +93,17 @@ void for_channel_blocks(const Shape& shape, Body body) {
   });
 }
 
+/// Where x is y, dx gets what waits. A count that the compiler knows, kCount, lets it use vectors.
+template <int kCount, class T>
+void give_to_largest(const T* x, const T* y, int count, T* __restrict waiting, T* __restrict dx) {
+  const int n = kCount > 0 ? kCount : count;
+  for (int c = 0; c < n; ++c) {
+    const T given = x[c] == y[c] ? waiting[c] : T(0);
+    dx[c] += given;
+    waiting[c] -= given;
+  }
+}
+
 }  // namespace
 
 Shape MaxPool::infer(std::span<const Shape> in) const {
@@ -122,15 +133,21 @@ void MaxPool::backward(const Backward<T>& b) const {
     for (int oy = 0; oy < out.h; ++oy) {
       for (int ox = 0; ox < out.w; ++ox) {
         const Window window = window_of(*this, in, oy, ox);
-        for (int c = first; c < last; ++c) {
-          std::int64_t best = ((n * in.h + window.top) * in.w + window.left) * in.c + c;
-          for (int iy = window.top; iy < window.bottom; ++iy) {
-            for (int ix = window.left; ix < window.right; ++ix) {
-              const std::int64_t at = ((n * in.h + iy) * in.w + ix) * in.c + c;
-              if (b.in[0].data[at] > b.in[0].data[best]) best = at;
+        const std::int64_t pixel = ((n * out.h + oy) * out.w + ox) * out.c + first;
+        T waiting[kChannelBlock];  // what the first of the largest gets
+        std::copy_n(b.dout.data + pixel, last - first, waiting);
+        const T* y = b.out.data + pixel;
+        for (int iy = window.top; iy < window.bottom; ++iy) {
+          for (int ix = window.left; ix < window.right; ++ix) {
+            const std::int64_t at = ((n * in.h + iy) * in.w + ix) * in.c + first;
+            const T* x = b.in[0].data + at;
+            T* dx = b.din[0].data + at;
+            if (last - first == kChannelBlock) {
+              give_to_largest<kChannelBlock>(x, y, kChannelBlock, waiting, dx);
+            } else {
+              give_to_largest<0>(x, y, last - first, waiting, dx);
             }
           }
-          b.din[0].data[best] += b.dout.data[((n * out.h + oy) * out.w + ox) * out.c + c];
         }
       }
     }
