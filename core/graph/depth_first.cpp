@@ -335,7 +335,9 @@ void DepthFirst<T>::collect(int stage, std::span<const View<T>> gradients) {
     const std::size_t value = sums.values[k];
     const T* from = totals_.data() + sums.offsets[k];
     const View<T> to = gradients[value];
-    for (std::int64_t i = 0; i < to.count(); ++i) to.data[i] += from[i];
+    parallel_for(to.count(), std::int64_t{1} << 15, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) to.data[i] += from[i];
+    });
   }
   for (Norm& norm : norms_) {
     if (stages_.of_node[norm.node] != stage) continue;
