@@ -12,13 +12,18 @@ const ValueId* inner_loss(const Node& node) {
   return has_one ? &node.in[2] : nullptr;
 }
 
-/// What a pixel with that label counts for. Labels that are no classes are the op's to refuse.
-double weight_of(const Graph& graph, const Node& node, float label) {
-  if (node.in.size() < 3) return 1;
-  const Tensor<float>& weights = graph.tensor(node.in[2]);
-  return label >= 0 && label < static_cast<float>(weights.count())
-             ? static_cast<double>(weights[static_cast<std::int64_t>(label)])
-             : 0;
+/// What the labels of an image count for: one each, or the weights of their classes where there are any. Labels that
+/// are no classes are the op's to refuse.
+double counted_labels(std::span<const float> labels, float ignored, std::span<const float> weights) {
+  if (weights.empty()) {
+    return static_cast<double>(labels.size()) - static_cast<double>(std::count(labels.begin(), labels.end(), ignored));
+  }
+  double sum = 0;
+  for (const float label : labels) {
+    if (label == ignored || !(label >= 0 && label < static_cast<float>(weights.size()))) continue;
+    sum += static_cast<double>(weights[static_cast<std::size_t>(label)]);
+  }
+  return sum;
 }
 
 }  // namespace
@@ -64,11 +69,11 @@ void BatchLosses::count(std::span<const View<const float>> inputs) {
     if (const auto* entropy = std::get_if<CrossEntropy>(&node.op)) {
       const auto input = std::find(graph_.inputs().begin(), graph_.inputs().end(), node.in[1]);
       const View<const float> labels = inputs[static_cast<std::size_t>(input - graph_.inputs().begin())];
+      const bool has_weights = node.in.size() > 2;
+      const std::span<const float> weights = has_weights ? graph_.tensor(node.in[2]).span() : std::span<const float>{};
       for (std::size_t i = 0; i < images; ++i) {
-        counted_[k][i] = 0;
-        for (const float label : labels.images(static_cast<int>(i), 1).span()) {
-          if (label != static_cast<float>(entropy->ignore_label)) counted_[k][i] += weight_of(graph_, node, label);
-        }
+        counted_[k][i] = counted_labels(labels.images(static_cast<int>(i), 1).span(),
+                                        static_cast<float>(entropy->ignore_label), weights);
       }
     }
     for (const double count : counted_[k]) totals_[k] += count;

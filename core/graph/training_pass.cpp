@@ -10,6 +10,7 @@
 #include "core/graph/memory_plan.hpp"
 #include "core/graph/stages.hpp"
 #include "core/ops/clamped_quantizer.hpp"
+#include "core/ops/code_conv.hpp"
 
 namespace binade {
 namespace {
@@ -51,7 +52,7 @@ TrainingPass<T>::TrainingPass(const Graph& graph, FixedValues<T>& fixed, Trainin
       lent_(graph.values().size()),
       given_(graph.nodes().size()),
       states_(graph.nodes().size()),
-      code_convs_(graph.nodes().size()),
+      code_states_(graph.nodes().size()),
       times_(graph.nodes().size()) {
   for (std::vector<bool>* by_value : {&part_.reaches, &part_.outside, &part_.begun, &part_.placed}) {
     by_value->resize(graph.values().size());
@@ -225,9 +226,9 @@ bool TrainingPass<T>::forward_on_codes(std::size_t index, const Forward<T>& forw
     if (!x || !w) return false;
     const ConvGeometry g = conv_geometry(*conv, forward.in[0].shape, forward.in[1].shape, forward.out.shape);
     if (!CodeConv::supports(g, *x, *w)) return false;
-    code_convs_[index].forward(g, forward.out.shape.n, {forward.in[0].data, *x}, {forward.in[1].data, *w},
-                               forward.in.size() > 2 ? forward.in[2].data : nullptr, forward.out.data,
-                               forward.parameter_version);
+    code_states_[index].template get<CodeConv>().forward(
+        g, forward.out.shape.n, {forward.in[0].data, *x}, {forward.in[1].data, *w},
+        forward.in.size() > 2 ? forward.in[2].data : nullptr, forward.out.data, forward.parameter_version);
     return true;
   }
   return false;

@@ -11,7 +11,6 @@
 #include "core/graph/graph.hpp"
 #include "core/graph/node_times.hpp"
 #include "core/ops/batch_norm.hpp"
-#include "core/ops/code_conv.hpp"
 
 namespace binade {
 
@@ -120,7 +119,7 @@ class TrainingPass {
   std::vector<std::size_t> value_offsets_;
   Memory memory_;
   std::vector<OpState> states_;
-  std::vector<CodeConv> code_convs_;  ///< by node
+  std::vector<OpState> code_states_;  ///< by node: of forward_on_codes
   std::vector<NodeTime> times_;
   std::vector<std::size_t> gradient_offsets_;
   std::vector<Tail> tails_;          ///< by node
