@@ -13,7 +13,7 @@
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
 #include "core/base/timing.hpp"
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "core/models/models.hpp"
 #include "core/passes/fold_batch_norm.hpp"
 #include "core/passes/quantizers.hpp"

@@ -9,7 +9,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "core/io/atomic_file.hpp"
 #include "core/io/onnx_export.hpp"
 #include "core/models/models.hpp"

@@ -164,8 +164,7 @@ Graph Calibration::with_least_noise(const Graph& graph) {
     ready = scaled(graph, model.scales(), model.factors(), model.clip_limits());
   }
   const auto keep = [&](const std::string& name, int exponent, int bits, bool is_signed) {
-    known_[name] = {static_cast<std::int8_t>(bits - (is_signed ? 1 : 0) - exponent), static_cast<std::uint8_t>(bits),
-                    is_signed};
+    known_[name] = spec_for_exponent(exponent, bits, is_signed);
   };
   if (options_.range == kLeastNoise) {
     for (const ActivationSite& site : model.activations()) {

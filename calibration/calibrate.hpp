@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/graph/graph.hpp"
-#include "core/io/image_source.hpp"
+#include "core/model/image_source.hpp"
 #include "core/passes/widths.hpp"
 
 namespace binade {

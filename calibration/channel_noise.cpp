@@ -8,7 +8,7 @@
 #include <mutex>
 
 #include "core/base/error.hpp"
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 
 namespace binade {
 namespace {

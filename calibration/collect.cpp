@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <mutex>
 
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 
 namespace binade {
 

@@ -6,7 +6,7 @@
 
 #include "calibration/stats.hpp"
 #include "core/graph/graph.hpp"
-#include "core/io/image_source.hpp"
+#include "core/model/image_source.hpp"
 
 namespace binade {
 

@@ -5,9 +5,9 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
+#include "core/base/memory_plan.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
-#include "core/graph/memory_plan.hpp"
 #include "core/passes/layers.hpp"
 
 namespace binade {

@@ -9,7 +9,7 @@
 #include "calibration/channel_means.hpp"
 #include "calibration/running_range.hpp"
 #include "core/base/memory.hpp"
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "core/passes/quantizers.hpp"
 
 namespace binade {

@@ -2,7 +2,7 @@
 #include "cli/bind.hpp"
 
 #include "calibration/estimators/estimators.hpp"
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 #include "core/report/table.hpp"
 #include "datasets/dataset.hpp"
 #include "ptq/pass.hpp"
@@ -93,6 +93,7 @@ void bind(Flags& flags, PtqOptions& options) {
   const std::string unset = "as the preset says";
   std::vector<std::string> ranges = names_of(estimator_table());
   ranges.emplace_back("exponent_search");
+  const std::vector<std::string> roundings(kRoundingNames.begin(), kRoundingNames.end());
   flags.section("Post-training quantization");
   flags.add("ptq.range", options.range, "how the range of an activation is chosen",
             {.choices = ranges, .when_unset = unset});
@@ -109,10 +110,9 @@ void bind(Flags& flags, PtqOptions& options) {
             {.when_unset = unset});
   flags.add("ptq.damping", options.damping, "round_weights: added to the diagonal of the normal equations",
             {.when_unset = unset});
-  flags.add("ptq.weight-rounding", options.weight_rounding, "of weights",
-            {.choices = {"half_up", "half_away", "half_even"}, .when_unset = unset});
+  flags.add("ptq.weight-rounding", options.weight_rounding, "of weights", {.choices = roundings, .when_unset = unset});
   flags.add("ptq.activation-rounding", options.activation_rounding, "of activations",
-            {.choices = {"half_up", "half_away", "half_even"}, .when_unset = unset});
+            {.choices = roundings, .when_unset = unset});
   flags.add("ptq.batch", options.batch, "images per step of a pass", {.when_unset = unset});
 }
 

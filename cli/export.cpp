@@ -1,5 +1,6 @@
 // export: a network in a form that other tools read.
-#include <array>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -7,28 +8,19 @@
 #include "cli/session.hpp"
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
-#include "core/io/onnx_export.hpp"
-#include "core/passes/quantizers.hpp"
+#include "core/formats/formats.hpp"
 
 namespace binade {
 namespace {
 
-/// What the network becomes, as a file in the folder.
-struct ExportFormat {
-  std::string_view name, summary;
-  std::string_view file;
-  void (*write)(const Model& model, const std::filesystem::path& path);
-};
-
-void write_onnx(const Model& model, const std::filesystem::path& path) {
-  if (is_quantized(model.graph)) {
-    throw UsageError("--format onnx is the float network; this one is quantized: export the one it was made from");
+/// The rows of the table that can be written.
+std::vector<ModelFormat> written_formats() {
+  std::vector<ModelFormat> formats;
+  for (const ModelFormat& format : model_formats()) {
+    if (format.write != nullptr) formats.push_back(format);
   }
-  export_onnx(model, path);
+  return formats;
 }
-
-constexpr std::array<ExportFormat, 1> kFormats{
-    {{"onnx", "the float network as ONNX, batch norm unfolded", "network.onnx", write_onnx}}};
 
 }  // namespace
 
@@ -36,16 +28,17 @@ int run_export(const std::vector<std::string>& arguments) {
   NetworkFlags network;
   OutputFlags output;
   std::string format = "onnx";
+  const std::vector<ModelFormat> formats = written_formats();
   CommandLine flags("export");
   bind(flags, network);
   flags.section("Output");
-  flags.add("format", format, "of the file", {.choices = names_of(kFormats)});
+  flags.add("format", format, "of the file", {.choices = names_of(formats)});
   flags.add("out", output.out, "folder for the file; created, and left alone if it holds anything");
   flags.add("force", output.force, "overwrite what is in --out");
   if (!flags.read(arguments)) return kDone;
   if (output.out.empty()) throw UsageError("--out is missing: wanted is the folder for the file");
 
-  const ExportFormat& chosen = find_by_name("format", format, std::span<const ExportFormat>(kFormats));
+  const ModelFormat& chosen = find_by_name("format", format, std::span<const ModelFormat>(formats));
   const Model model = open_network(network);
   const OutputFolder out(output);
   const std::filesystem::path path = out.file(std::string(chosen.file));

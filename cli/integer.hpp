@@ -5,7 +5,7 @@
 
 #include "core/integer/engine.hpp"
 #include "core/integer/lower/lower.hpp"
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 #include "core/report/predictions.hpp"
 #include "datasets/loader.hpp"
 

@@ -9,7 +9,7 @@
 #include "cli/bind.hpp"
 #include "cli/methods.hpp"
 #include "cli/session.hpp"
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 #include "datasets/loader.hpp"
 #include "ptq/ptq.hpp"
 

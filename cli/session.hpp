@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cli/bind.hpp"
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 #include "core/passes/load_weights.hpp"
 #include "core/report/accuracy.hpp"
 #include "datasets/evaluate.hpp"

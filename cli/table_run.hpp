@@ -7,7 +7,7 @@
 
 #include "cli/bind.hpp"
 #include "cli/methods.hpp"
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 #include "core/report/accuracy.hpp"
 #include "core/report/predictions.hpp"
 

@@ -16,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 3> kRoundings{"half_up", "half_away", "half_even"};
-
 /// A profile as words and numbers that flags can bind.
 struct Words {
   TargetProfile profile;
@@ -25,7 +23,7 @@ struct Words {
 
   explicit Words(const TargetProfile& target) : profile(target) {
     for (std::size_t i = 0; i < roundings.size(); ++i) {
-      roundings[i] = kRoundings[static_cast<std::size_t>(place(i))];
+      roundings[i] = to_string(place(i));
     }
   }
   Rounding& place(std::size_t i) {
@@ -35,16 +33,13 @@ struct Words {
     return *places[i];
   }
   TargetProfile result() {
-    for (std::size_t i = 0; i < roundings.size(); ++i) {
-      const auto found = std::find(kRoundings.begin(), kRoundings.end(), roundings[i]);
-      place(i) = static_cast<Rounding>(found - kRoundings.begin());
-    }
+    for (std::size_t i = 0; i < roundings.size(); ++i) place(i) = rounding_of_name(roundings[i]).value();
     return profile;
   }
 };
 
 void bind(Flags& flags, Words& words) {
-  const KeyOptions choices{.choices = {kRoundings.begin(), kRoundings.end()}};
+  const KeyOptions choices{.choices = {kRoundingNames.begin(), kRoundingNames.end()}};
   TargetProfile& p = words.profile;
   flags.section("Target");
   flags.add("weight-rounding", words.roundings[0], "of weights", choices);

@@ -5,7 +5,7 @@
 
 #include "cli/flags.hpp"
 #include "core/integer/target.hpp"
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 
 namespace binade {
 

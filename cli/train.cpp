@@ -13,7 +13,7 @@
 #include "core/base/error.hpp"
 #include "core/base/progress.hpp"
 #include "core/base/timing.hpp"
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "core/models/models.hpp"
 #include "core/passes/measure_batch_norm.hpp"
 #include "core/report/predictions_file.hpp"

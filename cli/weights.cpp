@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "core/base/error.hpp"
+#include "core/formats/formats.hpp"
 #include "core/io/read_file.hpp"
 
 namespace binade {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/bind.hpp"
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 #include "core/passes/load_weights.hpp"
 
 namespace binade {

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "core/io/image_source.hpp"
+#include "core/model/image_source.hpp"
 #include "core/report/predictions.hpp"
 #include "datasets/loader.hpp"
 

@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/io/image_source.hpp"
-#include "core/io/training_source.hpp"
+#include "core/model/image_source.hpp"
+#include "core/model/training_source.hpp"
 #include "datasets/dataset.hpp"
 #include "datasets/label_map.hpp"
 #include "datasets/transforms.hpp"

@@ -9,7 +9,7 @@
 
 #include "core/base/random.hpp"
 #include "core/base/tensor.hpp"
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 
 namespace binade {
 

@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "core/graph/graph.hpp"
-#include "core/io/image_source.hpp"
+#include "core/model/image_source.hpp"
 
 namespace binade {
 

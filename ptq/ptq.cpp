@@ -21,13 +21,9 @@ Graph run_fold_batch_norm(const Graph& graph, PassContext&) {
 }
 
 Rounding rounding_named(const std::string& name) {
-  struct Entry {
-    std::string_view name;
-    Rounding rounding;
-  };
-  static constexpr std::array table{Entry{"half_up", Rounding::half_up}, Entry{"half_away", Rounding::half_away},
-                                    Entry{"half_even", Rounding::half_even}};
-  return find_by_name<Entry>("rounding", name, table).rounding;
+  const std::optional<Rounding> rounding = rounding_of_name(name);
+  if (!rounding) throw UsageError(unknown_name("rounding", name, kRoundingNames));
+  return *rounding;
 }
 
 constexpr int kFineBits = 12;  ///< grids of more bits do not notice a doubled range

@@ -5,7 +5,7 @@
 
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 
 namespace binade {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/graph/graph.hpp"
-#include "core/io/image_source.hpp"
+#include "core/model/image_source.hpp"
 
 namespace binade {
 

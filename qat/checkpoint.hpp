@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 #include "qat/train.hpp"
 
 namespace binade {

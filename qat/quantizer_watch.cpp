@@ -20,10 +20,6 @@ constexpr double kExponentMemory = 0.02;
 constexpr double kManyClipped = 0.05, kManyOscillate = 0.1;
 constexpr double kLeastStep = 0x1p-40;  ///< of Lsq, so that a step that was pushed below zero can come back
 
-int exponent_of(QuantSpec spec) {
-  return spec.bits - (spec.is_signed ? 1 : 0) - spec.frac;
-}
-
 double max_abs(std::span<const float> elements) {
   double largest = 0;
   for (const float x : elements) largest = std::max(largest, std::abs(static_cast<double>(x)));
@@ -109,8 +105,8 @@ void QuantizerWatch::begin(Executor<float>& executor) {
     const Op& op = op_of(executor, watched.site.node);
     auto& spec = specs_[static_cast<std::size_t>(watched.site.node)];
     spec = quantizer_spec(op, learned_of(executor, watched.site));
-    if (spec && !restored_) watched.average_exponent = exponent_of(*spec);
-    if (spec) watched.exponent = exponent_of(*spec);
+    if (spec && !restored_) watched.average_exponent = spec->exponent();
+    if (spec) watched.exponent = spec->exponent();
     watched.ends = ends(op, learned_of(executor, watched.site));
     if (watched.codes) watched.codes->begin(executor.parameter(watched.site.value).span(), *spec, rounding_of(op));
   }
@@ -218,7 +214,7 @@ void QuantizerWatch::note_exponent(Executor<float>& executor, Watched& watched, 
     watched.flip_steps.clear();
     spec = free.spec(learned);
   }
-  const int exponent = exponent_of(*spec);
+  const int exponent = spec->exponent();
   watched.average_exponent += kExponentMemory * (exponent - watched.average_exponent);
   if (exponent == *watched.exponent) return;
   watched.exponent = exponent;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/graph/graph.hpp"
-#include "core/io/training_source.hpp"
+#include "core/model/training_source.hpp"
 #include "qat/loss.hpp"
 #include "qat/metrics.hpp"
 #include "qat/schedule.hpp"

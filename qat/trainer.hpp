@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "core/graph/graph.hpp"
-#include "core/io/training_source.hpp"
+#include "core/model/training_source.hpp"
 #include "qat/loss.hpp"
 #include "qat/optimizer.hpp"
 

@@ -34,18 +34,13 @@ bool learns(const Op& op) {
   return std::holds_alternative<Pact>(op) || std::holds_alternative<Tqt>(op) || std::holds_alternative<Lsq>(op);
 }
 
-/// log2 of the end of the range, [-2^k, 2^k) or [0, 2^k).
-int exponent_of(QuantSpec spec) {
-  return spec.bits - (spec.is_signed ? 1 : 0) - spec.frac;
-}
-
 ValueId scalar_parameter(Graph& graph, const std::string& name, double value) {
   return graph.parameter(graph.unique_name(name), Tensor<float>(channel_shape(1), static_cast<float>(value)));
 }
 
 void emit_tqt(Rewriter& to, const Node& node, const FakeQuant& fake) {
   const ValueId x = to(node.in[0]);
-  const ValueId threshold = scalar_parameter(to.target(), node.name + ".threshold", exponent_of(fake.spec) - 0.5);
+  const ValueId threshold = scalar_parameter(to.target(), node.name + ".threshold", fake.spec.exponent() - 0.5);
   const Tqt op{.bits = fake.spec.bits, .is_signed = fake.spec.is_signed, .rounding = fake.rounding};
   to.replace(node.out, to.target().add(node.name, op, {x, threshold}));
 }
@@ -53,7 +48,7 @@ void emit_tqt(Rewriter& to, const Node& node, const FakeQuant& fake) {
 void emit_pact(Rewriter& to, const Node& node, const FakeQuant& fake, bool clipped) {
   const ValueId x = to(node.in[0]);
   // Just inside the range: an alpha of 2^k would need but one nudge to double the step.
-  const double alpha = std::ldexp(0.75, exponent_of(fake.spec));
+  const double alpha = std::ldexp(0.75, fake.spec.exponent());
   const ValueId clip = scalar_parameter(to.target(), node.name + ".alpha", alpha);
   const Pact op{
       .bits = fake.spec.bits, .is_signed = fake.spec.is_signed, .rounding = fake.rounding, .clipped = clipped};

@@ -4,8 +4,11 @@
 // point, so requantization is one rounding shift.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "core/base/error.hpp"
 
@@ -18,6 +21,21 @@ enum class Rounding : std::uint8_t {
   half_even,  ///< nearest, ties to even: IEEE, CMSIS-like targets
 };
 
+/// The names of the enumerators, in their order: what options, files and reports say.
+inline constexpr std::array<std::string_view, 3> kRoundingNames{"half_up", "half_away", "half_even"};
+
+constexpr std::string_view to_string(Rounding rounding) {
+  return kRoundingNames[static_cast<std::size_t>(rounding)];
+}
+
+/// The inverse of to_string; empty for any other text.
+constexpr std::optional<Rounding> rounding_of_name(std::string_view name) {
+  for (std::size_t i = 0; i < kRoundingNames.size(); ++i) {
+    if (kRoundingNames[i] == name) return static_cast<Rounding>(i);
+  }
+  return std::nullopt;
+}
+
 /// The grid of a tensor: real = code * 2^-frac; nothing else can be expressed.
 struct QuantSpec {
   std::int8_t frac = 0;   ///< fraction length; may be negative, may exceed bits
@@ -28,12 +46,19 @@ struct QuantSpec {
   constexpr std::int64_t max_code() const { return (std::int64_t{1} << (is_signed ? bits - 1 : bits)) - 1; }
   /// The largest |code|.
   constexpr std::int64_t max_magnitude() const { return is_signed ? -min_code() : max_code(); }
+  /// The range ends at 2^exponent: [-2^exponent, 2^exponent) or [0, 2^exponent).
+  constexpr int exponent() const { return bits - (is_signed ? 1 : 0) - frac; }
   /// The real distance of two neighbouring codes, 2^-frac.
   double step() const { return std::ldexp(1.0, -frac); }
   double min_real() const { return static_cast<double>(min_code()) * step(); }
   double max_real() const { return static_cast<double>(max_code()) * step(); }
   friend constexpr bool operator==(const QuantSpec&, const QuantSpec&) = default;
 };
+
+/// The grid of that width whose range ends at 2^exponent.
+constexpr QuantSpec spec_for_exponent(int exponent, int bits, bool is_signed) {
+  return {static_cast<std::int8_t>(bits - (is_signed ? 1 : 0) - exponent), static_cast<std::uint8_t>(bits), is_signed};
+}
 
 /// Clamps to the codes of `bits` bits.
 constexpr std::int64_t saturate(std::int64_t v, int bits, bool is_signed) {
@@ -151,8 +176,7 @@ inline constexpr double kMinClip = 1.0 / 65536;
 /// The grid whose range is [-2^k, 2^k) or [0, 2^k) with the smallest 2^k >= clip [ti-semantics 1.2].
 inline QuantSpec spec_for_clip(double clip, int bits, bool is_signed) {
   require(std::isfinite(clip) && clip < 0x1p100, "spec_for_clip: the clip is not a finite number of sensible size");
-  const int k = ceil_log2(clip > kMinClip ? clip : kMinClip);
-  return {static_cast<std::int8_t>(bits - (is_signed ? 1 : 0) - k), static_cast<std::uint8_t>(bits), is_signed};
+  return spec_for_exponent(ceil_log2(clip > kMinClip ? clip : kMinClip), bits, is_signed);
 }
 
 }  // namespace binade

@@ -2,7 +2,9 @@
 #include "core/io/checkpoint.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -57,7 +59,18 @@ void read_parameters(const Hdf5File& file, Graph& graph) {
   }
 }
 
+constexpr std::array<std::string_view, 2> kEndings{".h5", ".hdf5"};
+
 }  // namespace
+
+constinit const ModelFormat kCheckpointFormat{
+    .name = "checkpoint",
+    .summary = "a checkpoint of Binade, float or quantized",
+    .endings = kEndings,
+    .sniff = [](std::span<const std::byte> head) { return is_sealed(head, kKind); },
+    .read = [](const fs::path& path) { return load_checkpoint(path).model; },
+    .write = [](const Model& model, const fs::path& path) { save_checkpoint(model, path); },
+    .file = "network.h5"};
 
 void save_checkpoint(const Model& model, const fs::path& path, const std::string& extra) {
   save_sealed(path, kKind, [&](Hdf5File& file) { write_contents(model, extra, file); });

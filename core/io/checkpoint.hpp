@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-#include "core/io/model.hpp"
+#include "core/model/model_format.hpp"
 
 namespace binade {
 
@@ -29,5 +29,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& path);
 std::string model_to_json(const Model& model);
 /// @throws DataError for anything that is not a valid model
 Model model_from_json(const std::string& text);
+
+/// The model of a checkpoint; `extra` is not looked at.
+extern const ModelFormat kCheckpointFormat;
 
 }  // namespace binade

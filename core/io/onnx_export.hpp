@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 
 namespace binade {
 

@@ -2,6 +2,8 @@
 #include "core/io/onnx_import.hpp"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -10,7 +12,9 @@
 #include "core/io/onnx/importer.hpp"
 #include "core/io/onnx/metadata.hpp"
 #include "core/io/onnx/proto.hpp"
+#include "core/io/onnx_export.hpp"
 #include "core/io/read_file.hpp"
+#include "core/passes/quantizers.hpp"
 
 namespace binade {
 namespace {
@@ -290,6 +294,15 @@ Model import_checked(const ::onnx::ModelProto& proto, std::size_t file_bytes, co
   return model;
 }
 
+constexpr std::array<std::string_view, 1> kEndings{".onnx"};
+
+void write_float_network(const Model& model, const std::filesystem::path& path) {
+  if (is_quantized(model.graph)) {
+    throw UsageError("--format onnx is the float network; this one is quantized: export the one it was made from");
+  }
+  export_onnx(model, path);
+}
+
 }  // namespace
 
 Model import_onnx(std::span<const std::byte> bytes, const std::string& origin) {
@@ -301,5 +314,12 @@ Model import_onnx(std::span<const std::byte> bytes, const std::string& origin) {
 Model import_onnx(const std::filesystem::path& path) {
   return import_onnx(read_whole_file(path, "an ONNX file"), path.string());
 }
+
+constinit const ModelFormat kOnnxFormat{.name = "onnx",
+                                        .summary = "a float network as ONNX, batch norm unfolded",
+                                        .endings = kEndings,
+                                        .read = [](const std::filesystem::path& path) { return import_onnx(path); },
+                                        .write = write_float_network,
+                                        .file = "network.onnx"};
 
 }  // namespace binade

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "core/io/model.hpp"
+#include "core/model/model_format.hpp"
 
 namespace binade {
 
@@ -23,5 +23,8 @@ Model import_onnx(const std::filesystem::path& path);
 
 /// The same from bytes in memory; `origin` stands for the path in messages, and its stem for the name.
 Model import_onnx(std::span<const std::byte> bytes, const std::string& origin);
+
+/// Reads as import_onnx and writes as export_onnx.
+extern const ModelFormat kOnnxFormat;
 
 }  // namespace binade

@@ -18,11 +18,10 @@ using nlohmann::json;
 constexpr std::int64_t kMaxField = 1 << 20;  ///< larger extents, strides or pads are not believed
 
 // The words of the enumerations, in the order of their values.
-constexpr std::string_view kRoundings[] = {"half_up", "half_away", "half_even"};
 constexpr std::string_view kInterpolations[] = {"nearest", "bilinear"};
 constexpr std::string_view kCoordinates[] = {"half_pixel", "align_corners", "asymmetric"};
 std::span<const std::string_view> words(Rounding) {
-  return kRoundings;
+  return kRoundingNames;
 }
 std::span<const std::string_view> words(Interpolation) {
   return kInterpolations;

@@ -24,12 +24,11 @@ namespace fs = std::filesystem;
 
 constexpr int kFormat = 1;
 constexpr SealedKind kKind{.first_line = "Binade program", .noun = "program"};
-constexpr std::string_view kRoundings[] = {"half_up", "half_away", "half_even"};
 
 template <class T>
 Json to_json(const T& value) {
   if constexpr (std::is_same_v<T, Rounding>) {
-    return std::string(kRoundings[static_cast<std::size_t>(value)]);
+    return std::string(to_string(value));
   } else if constexpr (std::is_integral_v<T>) {
     return value;
   } else {
@@ -84,10 +83,10 @@ void read_value(const Json& j, T& value) {
     if (!j.is_boolean()) throw DataError(fmt::format("want true or false, found {}", j.dump()));
     value = j.get<bool>();
   } else if constexpr (std::is_same_v<T, Rounding>) {
-    const auto* const found = std::find(std::begin(kRoundings), std::end(kRoundings),
-                                        j.is_string() ? std::string_view(j.get_ref<const std::string&>()) : "");
-    if (found == std::end(kRoundings)) throw DataError(unknown_name("rounding", j.dump(), kRoundings));
-    value = static_cast<Rounding>(found - kRoundings);
+    const std::optional<Rounding> rounding =
+        j.is_string() ? rounding_of_name(j.get_ref<const std::string&>()) : std::nullopt;
+    if (!rounding) throw DataError(unknown_name("rounding", j.dump(), kRoundingNames));
+    value = *rounding;
   } else if constexpr (std::is_integral_v<T>) {
     constexpr auto lo = static_cast<std::int64_t>(std::numeric_limits<T>::min());
     constexpr auto hi = static_cast<std::int64_t>(std::numeric_limits<T>::max());

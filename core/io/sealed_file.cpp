@@ -27,12 +27,20 @@ std::string header_of(std::span<const std::byte> contents, const SealedKind& kin
   return header;
 }
 
+std::string first_line_of(const SealedKind& kind) {
+  return std::string(kind.first_line) + "\n";
+}
+
+std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 /// HDF5 must never see a damaged file: the library is not made for that.
 void verify(const std::string& name, std::span<const std::byte> bytes, const SealedKind& kind) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const std::string magic = std::string(kind.first_line) + "\n";
+  const std::string_view text = text_of(bytes);
+  const std::string magic = first_line_of(kind);
   if (bytes.empty()) throw DataError(fmt::format("'{}' is empty", name));
-  if (!text.starts_with(magic)) {
+  if (!is_sealed(bytes, kind)) {
     throw DataError(fmt::format("'{}' is not a {}: it does not begin with '{}'{}", name, kind.noun, kind.first_line,
                                 text.starts_with("\x89HDF") ? " (it is some other HDF5 file)" : ""));
   }
@@ -59,6 +67,10 @@ void write_header(const fs::path& path, const SealedKind& kind) {
 }
 
 }  // namespace
+
+bool is_sealed(std::span<const std::byte> head, const SealedKind& kind) {
+  return text_of(head).starts_with(first_line_of(kind));
+}
 
 void save_sealed(const fs::path& path, const SealedKind& kind, const std::function<void(Hdf5File& file)>& write) {
   with_context(fmt::format("writing the {} '{}'", kind.noun, path.string()), [&] {

@@ -4,8 +4,10 @@
 // follows; what follows is plain HDF5 (h5dump reads it).
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string_view>
 
 #include "core/io/hdf5.hpp"
@@ -17,6 +19,9 @@ struct SealedKind {
   std::string_view first_line;  ///< "Binade checkpoint"
   std::string_view noun;        ///< "checkpoint"
 };
+
+/// Whether a file that begins with these bytes claims to be of that kind.
+bool is_sealed(std::span<const std::byte> head, const SealedKind& kind);
 
 /// Replaces `path` in one step by what `write` puts into an empty file. The same contents give the same bytes.
 /// @throws DataError if the file cannot be written

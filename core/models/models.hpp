@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "core/graph/graph.hpp"
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 
 namespace binade {
 

@@ -19,7 +19,7 @@ std::string text(const QuantSpec& s) {
   return fmt::format("{}{}.{}", s.is_signed ? 's' : 'u', int{s.bits}, int{s.frac});
 }
 std::string text(Rounding r) {
-  return r == Rounding::half_up ? "half_up" : r == Rounding::half_away ? "half_away" : "half_even";
+  return std::string(to_string(r));
 }
 std::string text(Interpolation i) {
   return i == Interpolation::nearest ? "nearest" : "bilinear";

@@ -201,8 +201,7 @@ QuantSpec Tqt::spec(double log2_threshold) const {
   if (!(k > -100 && k < 100)) {
     throw DataError("Tqt: the threshold is 2^" + std::to_string(k) + "; has the training diverged?");
   }
-  return {static_cast<std::int8_t>(bits - (is_signed ? 1 : 0) - static_cast<int>(k)), static_cast<std::uint8_t>(bits),
-          is_signed};
+  return spec_for_exponent(static_cast<int>(k), bits, is_signed);
 }
 
 template <class T>

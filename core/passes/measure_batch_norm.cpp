@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/base/error.hpp"
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "core/ops/batch_norm.hpp"
 
 namespace binade {

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
-#include "core/base/ti_bias.hpp"
 #include "core/passes/layers.hpp"
+#include "core/passes/ti_bias.hpp"
 
 namespace binade {
 namespace {

@@ -12,7 +12,7 @@
 #include "core/base/error.hpp"
 #include "core/base/memory.hpp"
 #include "core/base/parallel.hpp"
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "core/integer/accumulator.hpp"
 #include "core/integer/engine.hpp"
 

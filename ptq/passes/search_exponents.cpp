@@ -10,9 +10,8 @@ Graph search_exponents(const Graph& graph, PassContext& context) {
   int changed = 0;
   const auto choose = [&](const std::string& name, int exponent) {
     QuantSpec& spec = specs.at(name);
-    const auto frac = static_cast<std::int8_t>(spec.bits - (spec.is_signed ? 1 : 0) - exponent);
-    changed += frac != spec.frac ? 1 : 0;
-    spec.frac = frac;
+    changed += exponent != spec.exponent() ? 1 : 0;
+    spec = spec_for_exponent(exponent, spec.bits, spec.is_signed);
   };
   for (const ActivationSite& site : model.activations()) choose(context.reference.name(site.value), site.exponent);
   for (const WeightSite& site : model.weights()) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/harness/paths.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -27,13 +29,11 @@ const std::map<std::string, std::set<std::string>> kDirections{
 
 /// Inside core a folder looks at itself and at folders below it; folders of the same height do not see each other,
 /// except for the headers in `kBeside`.
-const std::map<std::string, int> kHeights{{"base", 0},   {"ops", 1},    {"graph", 2}, {"integer", 3},
-                                          {"passes", 4}, {"models", 4}, {"io", 4},    {"report", 4}};
-/// A model is what the zoo makes and what files hold; the one door, load_model, knows both. Predictions are kept in
-/// files, through what io has for all of them.
-const std::set<std::pair<std::string, std::string>> kBeside{{"models", "core/io/model.hpp"},
-                                                            {"io", "core/models/models.hpp"},
-                                                            {"report", "core/io/hdf5.hpp"},
+const std::map<std::string, int> kHeights{{"base", 0},    {"isa", 1},     {"ops", 2},    {"graph", 3},
+                                          {"execute", 4}, {"integer", 4}, {"passes", 5}, {"model", 6},
+                                          {"models", 7},  {"io", 7},      {"report", 7}, {"formats", 8}};
+/// Predictions are kept in files, through what io has for all of them.
+const std::set<std::pair<std::string, std::string>> kBeside{{"report", "core/io/hdf5.hpp"},
                                                             {"report", "core/io/atomic_file.hpp"}};
 
 struct Include {
@@ -60,7 +60,7 @@ std::vector<std::string> lines_of(const fs::path& path) {
 /// The C++ files of a folder of the source tree, as paths relative to it, sorted.
 std::vector<std::string> files_of(const std::string& folder) {
   std::vector<std::string> files;
-  const fs::path root(BINADE_SOURCE_DIR);
+  const fs::path root = binade::testing_tools::source_dir();
   if (!fs::exists(root / folder)) return files;
   for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
     const auto extension = entry.path().extension();
@@ -81,7 +81,7 @@ std::vector<std::string> all_files() {
 /// The include directives of a file; the target without its brackets or quotes.
 std::vector<Include> includes_of(const std::string& file) {
   std::vector<Include> includes;
-  const auto lines = lines_of(fs::path(BINADE_SOURCE_DIR) / file);
+  const auto lines = lines_of(binade::testing_tools::source_dir() / file);
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const std::string& line = lines[i];
     const auto hash = line.find_first_not_of(" \t");
@@ -113,7 +113,7 @@ TEST(Architecture, rooms_look_where_they_may) {
     for (const auto& include : includes_of(file)) {
       if (!include.quoted) continue;
       const std::string target = first_part(include.target);
-      EXPECT_TRUE(fs::exists(fs::path(BINADE_SOURCE_DIR) / include.target))
+      EXPECT_TRUE(fs::exists(binade::testing_tools::source_dir() / include.target))
           << place(include) << ": our own headers are named from the root of the tree";
       EXPECT_TRUE(target == room || kDirections.at(room).contains(target))
           << place(include) << ": " << room << " may not look at " << target;
@@ -201,7 +201,7 @@ TEST(Architecture, the_integer_reference_names_no_float_and_stands_alone) {
       for (const char* other : {"core/integer/engine", "core/integer/simd", "core/integer/lower"})
         EXPECT_FALSE(include.target.starts_with(other)) << place(include);
     }
-    for (const auto& line : lines_of(fs::path(BINADE_SOURCE_DIR) / file)) {
+    for (const auto& line : lines_of(binade::testing_tools::source_dir() / file)) {
       const std::string code = line.substr(0, line.find("//"));
       for (const char* word : {"float", "double"})
         EXPECT_EQ(code.find(word), std::string::npos) << file << " has a " << word << ": " << line;
@@ -216,7 +216,7 @@ TEST(Architecture, a_file_begins_with_a_sentence) {
     for (auto& file : files_of(folder)) files.push_back(std::move(file));
   }
   for (const auto& file : files) {
-    const auto lines = lines_of(fs::path(BINADE_SOURCE_DIR) / file);
+    const auto lines = lines_of(binade::testing_tools::source_dir() / file);
     ASSERT_FALSE(lines.empty()) << file << " is empty";
     EXPECT_TRUE(lines[0].starts_with("// ") && lines[0].size() > 15)
         << file << " does not begin with a `//` sentence that says what it is";
@@ -226,7 +226,7 @@ TEST(Architecture, a_file_begins_with_a_sentence) {
 TEST(Architecture, headers_are_guarded) {
   for (const auto& file : all_files()) {
     if (!file.ends_with(".hpp")) continue;
-    const auto lines = lines_of(fs::path(BINADE_SOURCE_DIR) / file);
+    const auto lines = lines_of(binade::testing_tools::source_dir() / file);
     EXPECT_NE(std::find(lines.begin(), lines.end(), "#pragma once"), lines.end()) << file;
   }
 }
@@ -236,7 +236,7 @@ TEST(Architecture, no_source_is_longer_than_500_lines) {
   for (auto& file : files_of("tests")) files.push_back(std::move(file));
   for (const auto& file : files) {
     if (!file.ends_with(".cpp")) continue;
-    const std::size_t lines = lines_of(fs::path(BINADE_SOURCE_DIR) / file).size();
+    const std::size_t lines = lines_of(binade::testing_tools::source_dir() / file).size();
     EXPECT_LE(lines, 500u) << file << " has " << lines << " lines";
   }
 }

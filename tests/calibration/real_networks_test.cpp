@@ -5,11 +5,12 @@
 #include <iostream>
 
 #include "calibration/calibrate.hpp"
-#include "core/graph/executor.hpp"
-#include "core/io/model.hpp"
+#include "core/execute/executor.hpp"
+#include "core/formats/formats.hpp"
 #include "core/passes/fold_batch_norm.hpp"
 #include "datasets/evaluate.hpp"
 #include "datasets/metrics.hpp"
+#include "tests/harness/paths.hpp"
 #include "tests/harness/rescale_channels.hpp"
 #include "tests/harness/small_networks.hpp"
 
@@ -24,7 +25,7 @@ Predictions predict(const Graph& graph, LoadedImages& images) {
 }
 
 TEST(CalibrateRealNetworks, MobileNetV2KeepsItsLogits) {
-  const fs::path data = BINADE_SHARED_DATA;
+  const fs::path data = testing_tools::shared_data();
   if (!fs::exists(data / "weights")) GTEST_SKIP() << data << " is not there";
   const Model model = load_model((data / "weights/mobilenet_v2_1.0_224_torchvision.onnx").string());
   LoadedImages seen(open_dataset({.root = data / "imagenet-sample", .images = 50}), model.preprocessing);
@@ -35,7 +36,7 @@ TEST(CalibrateRealNetworks, MobileNetV2KeepsItsLogits) {
 }
 
 TEST(CalibrateRealNetworks, RescaledResNet20Recovers) {
-  const fs::path data = BINADE_SHARED_DATA;
+  const fs::path data = testing_tools::shared_data();
   if (!fs::exists(data / "weights")) GTEST_SKIP() << data << " is not there";
   const Model model = load_model((data / "weights/resnet20_cifar10.onnx").string());
   int pairs = 0;

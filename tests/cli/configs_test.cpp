@@ -9,12 +9,13 @@
 #include "cli/program.hpp"
 #include "cli/target.hpp"
 #include "core/base/error.hpp"
+#include "tests/harness/paths.hpp"
 
 namespace binade {
 namespace {
 
 TEST(Configs, EveryFileParses) {
-  const std::filesystem::path configs = std::filesystem::path(BINADE_SOURCE_DIR) / "configs";
+  const std::filesystem::path configs = testing_tools::source_dir() / "configs";
   int files = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(configs)) {
     if (entry.path().extension() != ".cfg") continue;
@@ -33,8 +34,7 @@ TEST(Configs, EveryFileParses) {
 
 TEST(Configs, EveryTargetIsRead) {
   std::set<std::string> names;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::filesystem::path(BINADE_SOURCE_DIR) / "configs/targets")) {
+  for (const auto& entry : std::filesystem::directory_iterator(testing_tools::source_dir() / "configs/targets")) {
     const TargetProfile by_path = open_target(entry.path().string());
     EXPECT_EQ(by_path, open_target(by_path.name)) << entry.path();
     names.insert(by_path.name);

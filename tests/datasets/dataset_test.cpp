@@ -7,6 +7,7 @@
 #include "core/base/error.hpp"
 #include "datasets/label_list.hpp"
 #include "tests/datasets/fixture.hpp"
+#include "tests/harness/paths.hpp"
 
 namespace binade {
 namespace {
@@ -241,7 +242,7 @@ TEST(ChooseImages, DoesNotDependOnTheOrderOfTheFolder) {
 }
 
 TEST(RealData, ImagenetVal650AgreesWithItsList) {
-  const fs::path root = fs::path(BINADE_SHARED_DATA) / "imagenet-val650";
+  const fs::path root = testing_tools::shared_data() / "imagenet-val650";
   if (!fs::exists(root)) GTEST_SKIP() << root << " is not there";
   const Dataset dataset = open_dataset(imagenet(root));
   ASSERT_EQ(dataset.items.size(), 650U);
@@ -266,7 +267,7 @@ TEST(RealData, ImagenetVal650AgreesWithItsList) {
 }
 
 TEST(RealData, CifarFoldersAreInListedOrder) {
-  const fs::path root = fs::path(BINADE_SHARED_DATA) / "cifar10-test";
+  const fs::path root = testing_tools::shared_data() / "cifar10-test";
   if (!fs::exists(root)) GTEST_SKIP() << root << " is not there";
   const Dataset dataset = open_dataset(folder(root));
   EXPECT_EQ(dataset.items.size(), 2000U);

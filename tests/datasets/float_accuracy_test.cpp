@@ -4,10 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "core/base/parallel.hpp"
-#include "core/graph/executor.hpp"
-#include "core/io/model.hpp"
+#include "core/execute/executor.hpp"
+#include "core/formats/formats.hpp"
 #include "datasets/evaluate.hpp"
 #include "datasets/metrics.hpp"
+#include "tests/harness/paths.hpp"
 
 namespace binade {
 namespace {
@@ -24,7 +25,7 @@ class FloatAccuracy : public testing::TestWithParam<Case> {};
 
 TEST_P(FloatAccuracy, IsThatOfOtherRuntimes) {
   const Case& wanted = GetParam();
-  const fs::path data(BINADE_SHARED_DATA);
+  const fs::path data = testing_tools::shared_data();
   const fs::path file = data / "weights" / (std::string(wanted.network) + ".onnx");
   if (!fs::exists(file)) GTEST_SKIP() << file << " is not there";
   const Model model = load_model(file);
@@ -52,7 +53,7 @@ class FloatSegmentation : public testing::TestWithParam<SegmentationCase> {};
 
 TEST_P(FloatSegmentation, IsThatOfOtherRuntimes) {
   const SegmentationCase& wanted = GetParam();
-  const fs::path data(BINADE_SHARED_DATA);
+  const fs::path data = testing_tools::shared_data();
   const fs::path file = data / "weights" / (std::string(wanted.network) + ".onnx");
   if (!fs::exists(file)) GTEST_SKIP() << file << " is not there";
   const Model model = load_model(file);

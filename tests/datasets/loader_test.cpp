@@ -8,6 +8,7 @@
 #include "core/base/hash.hpp"
 #include "datasets/leakage.hpp"
 #include "tests/datasets/fixture.hpp"
+#include "tests/harness/paths.hpp"
 
 namespace binade {
 namespace {
@@ -269,7 +270,7 @@ TEST(Leakage, FindsEqualBytesUnderOtherNames) {
 }
 
 TEST(RealData, CalibrationAndEvaluationImagesDiffer) {
-  const fs::path root(BINADE_SHARED_DATA);
+  const fs::path root = testing_tools::shared_data();
   if (!fs::exists(root / "imagenet-val650")) GTEST_SKIP() << root << " is not there";
   LoadedImages evaluation(open_dataset({.root = root / "imagenet-val650"}), Preprocessing{});
   LoadedImages calibration(open_dataset({.root = root / "imagenet-sample"}), Preprocessing{});

@@ -10,6 +10,7 @@
 #include "core/base/error.hpp"
 #include "datasets/loader.hpp"
 #include "tests/datasets/fixture.hpp"
+#include "tests/harness/paths.hpp"
 
 namespace binade {
 namespace {
@@ -268,7 +269,7 @@ TEST(Augment, DependsOnItsRandomNumbersOnly) {
 }
 
 TEST(RealData, ShortImagesOfVal650AreOnlyCropped) {
-  const fs::path root = fs::path(BINADE_SHARED_DATA) / "imagenet-val650/val";
+  const fs::path root = testing_tools::shared_data() / "imagenet-val650/val";
   if (!fs::exists(root)) GTEST_SKIP() << root << " is not there";
   const fs::path path = fs::directory_iterator(fs::directory_iterator(root)->path())->path();
   const std::vector<std::byte> file = read_file(path);

@@ -14,6 +14,7 @@
 #include "core/io/checkpoint.hpp"
 #include "core/io/onnx_import.hpp"
 #include "tests/harness/onnx_mutator.hpp"
+#include "tests/harness/paths.hpp"
 
 namespace {
 
@@ -35,7 +36,7 @@ void report_signal(int signal) {
 
 struct Options {
   std::uint64_t inputs = 100000, seed = 1, first = 0;
-  std::string weights = BINADE_SHARED_DATA "/weights";
+  std::string weights = (binade::testing_tools::shared_data() / "weights").string();
 };
 
 Options read_options(int count, char** words) {
@@ -61,7 +62,7 @@ Options read_options(int count, char** words) {
 int main(int count, char** words) try {
   const Options options = read_options(count, words);
   for (const int signal : {SIGSEGV, SIGABRT, SIGFPE, SIGBUS, SIGALRM}) std::signal(signal, report_signal);
-  const binade::testing_tools::OnnxMutator mutator(options.weights);
+  const binade::binade::testing_tools::OnnxMutator mutator(options.weights);
   std::uint64_t imported = 0, refused = 0, failed = 0;
   double slowest = 0;
   std::uint64_t slowest_input = 0;

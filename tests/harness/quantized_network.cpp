@@ -5,7 +5,7 @@
 #include <cmath>
 #include <mutex>
 
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "core/passes/quantizers.hpp"
 #include "tests/harness/check_op.hpp"
 

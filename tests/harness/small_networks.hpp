@@ -5,9 +5,9 @@
 
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
+#include "core/execute/executor.hpp"
 #include "core/graph/builder.hpp"
-#include "core/graph/executor.hpp"
-#include "core/io/image_source.hpp"
+#include "core/model/image_source.hpp"
 
 namespace binade::test {
 

@@ -3,10 +3,11 @@
 
 #include <filesystem>
 
-#include "core/graph/executor.hpp"
-#include "core/io/model.hpp"
+#include "core/execute/executor.hpp"
+#include "core/formats/formats.hpp"
 #include "datasets/evaluate.hpp"
 #include "ptq/ptq.hpp"
+#include "tests/harness/paths.hpp"
 #include "tests/harness/small_networks.hpp"
 
 namespace binade {
@@ -33,7 +34,7 @@ Quality quality_of(const Model& model, LoadedImages& seen, LoadedImages& others,
 
 class RealNetworks : public testing::Test {
  protected:
-  fs::path data_ = BINADE_SHARED_DATA;
+  fs::path data_ = testing_tools::shared_data();
   void SetUp() override {
     if (!fs::exists(data_ / "weights")) GTEST_SKIP() << data_ << " is not there";
   }

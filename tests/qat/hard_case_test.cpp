@@ -6,13 +6,14 @@
 #include <filesystem>
 #include <iostream>
 
-#include "core/graph/executor.hpp"
-#include "core/io/model.hpp"
+#include "core/execute/executor.hpp"
+#include "core/formats/formats.hpp"
 #include "core/passes/fold_batch_norm.hpp"
 #include "datasets/evaluate.hpp"
 #include "datasets/metrics.hpp"
 #include "ptq/ptq.hpp"
 #include "qat/qat.hpp"
+#include "tests/harness/paths.hpp"
 #include "tests/harness/rescale_channels.hpp"
 
 namespace binade {
@@ -21,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(HardCase, RescaledResNet20Recovers) {
-  const fs::path data = BINADE_SHARED_DATA;
+  const fs::path data = testing_tools::shared_data();
   if (!fs::exists(data / "weights")) GTEST_SKIP() << data << " is not there";
   const Model model = load_model((data / "weights/resnet20_cifar10.onnx").string());
   int pairs = 0;

@@ -8,7 +8,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "qat/checkpoint.hpp"
 #include "tests/qat/small_quantized.hpp"
 

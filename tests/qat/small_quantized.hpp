@@ -3,7 +3,7 @@
 
 #include "calibration/collect.hpp"
 #include "calibration/estimators/estimators.hpp"
-#include "core/io/image_source.hpp"
+#include "core/model/image_source.hpp"
 #include "core/passes/fold_batch_norm.hpp"
 #include "core/passes/quantizers.hpp"
 #include "tests/qat/tiny.hpp"

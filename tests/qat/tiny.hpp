@@ -3,7 +3,7 @@
 
 #include "core/base/random.hpp"
 #include "core/graph/builder.hpp"
-#include "core/io/training_source.hpp"
+#include "core/model/training_source.hpp"
 
 namespace binade {
 

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
-#include "core/graph/executor.hpp"
+#include "core/execute/executor.hpp"
 #include "tests/qat/small_quantized.hpp"
 
 namespace binade {

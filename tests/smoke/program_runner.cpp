@@ -10,6 +10,7 @@
 
 #include "core/base/random.hpp"
 #include "datasets/generated.hpp"
+#include "tests/harness/paths.hpp"
 
 namespace binade {
 namespace {
@@ -34,7 +35,7 @@ Outcome run_binade(const std::vector<std::string>& arguments) {
   const auto base = std::filesystem::path(testing::TempDir()) /
                     ("binade_run_" + std::to_string(getpid()) + "_" + std::to_string(runs++));
   const std::string out = base.string() + ".out", err = base.string() + ".err";
-  std::string line = quoted(BINADE_BINARY);
+  std::string line = quoted(testing_tools::binade_program().string());
   for (const std::string& argument : arguments) line += " " + quoted(argument);
   const int status = std::system((line + " >" + quoted(out) + " 2>" + quoted(err) + " </dev/null").c_str());
   Outcome outcome{.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1, .out = read_text(out), .err = read_text(err)};

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/base/error.hpp"
-#include "core/graph/memory_plan.hpp"
+#include "core/base/memory_plan.hpp"
 #include "core/integer/engine/finish.hpp"
 #include "core/integer/engine/values.hpp"
 #include "core/integer/engine/wide_packing.hpp"

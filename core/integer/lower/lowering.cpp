@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
-#include "core/graph/memory_plan.hpp"
+#include "core/base/memory_plan.hpp"
 
 namespace binade {
 namespace {

@@ -8,7 +8,7 @@
 
 #include <onnx/onnx_pb.h>
 
-#include "core/io/model.hpp"
+#include "core/model/model.hpp"
 
 namespace binade::importer {
 

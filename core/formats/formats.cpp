@@ -1,0 +1,91 @@
+// The rows of all formats, the choice among them by ending and first bytes, and load_model.
+#include "core/formats/formats.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <fstream>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/io/checkpoint.hpp"
+#include "core/io/onnx_import.hpp"
+#include "core/models/models.hpp"
+
+namespace binade {
+namespace {
+
+std::string ending_of(const std::filesystem::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending;
+}
+
+bool has_ending(const ModelFormat& format, std::string_view ending) {
+  return std::find(format.endings.begin(), format.endings.end(), ending) != format.endings.end();
+}
+
+/// ".onnx (a float network as ONNX), .h5, .hdf5 (...)"
+std::string known_endings() {
+  std::string text;
+  for (const ModelFormat& format : model_formats()) {
+    if (format.read == nullptr) continue;
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", fmt::join(format.endings, ", "), format.summary);
+  }
+  return text;
+}
+
+std::vector<std::byte> head_of(const std::filesystem::path& path) {
+  std::vector<std::byte> head(kSniffedBytes);
+  std::ifstream in(path, std::ios::binary);
+  in.read(reinterpret_cast<char*>(head.data()), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
+  return head;
+}
+
+/// Null if no format that is read has the ending.
+const ModelFormat* find_format(const std::filesystem::path& path) {
+  const std::string ending = ending_of(path);
+  std::vector<const ModelFormat*> candidates;
+  for (const ModelFormat& format : model_formats()) {
+    if (format.read != nullptr && has_ending(format, ending)) candidates.push_back(&format);
+  }
+  if (candidates.empty()) return nullptr;
+  if (candidates.size() > 1) {
+    const std::vector<std::byte> head = head_of(path);
+    for (const ModelFormat* format : candidates) {
+      if (format->sniff != nullptr && format->sniff(head)) return format;
+    }
+  }
+  return candidates.front();
+}
+
+}  // namespace
+
+std::span<const ModelFormat> model_formats() {
+  static const std::array formats{kOnnxFormat, kCheckpointFormat};
+  return formats;
+}
+
+const ModelFormat& format_of_file(const std::filesystem::path& path) {
+  const ModelFormat* format = find_format(path);
+  if (format != nullptr) return *format;
+  std::error_code error;
+  throw DataError(
+      fmt::format("'{}'{} is not a model that can be read; want a file ending in {}, or a name of the zoo "
+                  "(see `binade inspect --model all`)",
+                  path.string(), std::filesystem::exists(path, error) ? "" : " does not exist and", known_endings()));
+}
+
+Model load_model(const std::string& path_or_name) {
+  const std::filesystem::path path(path_or_name);
+  std::error_code error;
+  const bool is_file = path.has_parent_path() || std::filesystem::exists(path, error);
+  if (!is_file && find_format(path) == nullptr) return build_model(path_or_name);
+  return format_of_file(path).read(path);
+}
+
+}  // namespace binade
