@@ -12,8 +12,8 @@ namespace binade {
 
 /// One row of the table of formats (core/formats). A format that is only read has no `write`, and vice versa.
 struct ModelFormat {
-  std::string_view name;     ///< what `export --format` calls it: "onnx"
-  std::string_view summary;  ///< one line of help
+  std::string_view name;                      ///< what `export --format` calls it: "onnx"
+  std::string_view summary;                   ///< one line of help
   std::span<const std::string_view> endings;  ///< of files that are read, lower case, with the dot: ".onnx"
   /// Whether a file that begins with these bytes (up to kSniffedBytes) is of the format; null: the ending decides.
   bool (*sniff)(std::span<const std::byte> head) = nullptr;

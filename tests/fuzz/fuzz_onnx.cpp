@@ -62,7 +62,7 @@ Options read_options(int count, char** words) {
 int main(int count, char** words) try {
   const Options options = read_options(count, words);
   for (const int signal : {SIGSEGV, SIGABRT, SIGFPE, SIGBUS, SIGALRM}) std::signal(signal, report_signal);
-  const binade::binade::testing_tools::OnnxMutator mutator(options.weights);
+  const binade::testing_tools::OnnxMutator mutator(options.weights);
   std::uint64_t imported = 0, refused = 0, failed = 0;
   double slowest = 0;
   std::uint64_t slowest_input = 0;
