@@ -22,6 +22,11 @@ void bind(Flags& flags, NetworkFlags& network) {
   flags.section("Network");
   flags.add("model", network.model,
             "an .onnx file, a checkpoint (.h5) or a name of the zoo (binade inspect --model all)");
+  flags.add("output", network.output, "which output is the network's, where a file has several",
+            {.when_unset = "the only one"});
+  flags.add("input-size", network.input_size,
+            "pixels, where a file leaves them open or for a network of the zoo: 224, or height x width such as 360x480",
+            {.when_unset = "as the model says"});
   flags.add("weights", network.weights, "a network (.onnx, .h5) that has the same layers: the model takes its weights",
             {.when_unset = "its own"});
   flags.add("weights-map", network.weights_map,
@@ -123,8 +128,6 @@ void bind(Flags& flags, TrainFlags& train) {
             {.when_unset = "train/ below --data"});
   flags.add("width", train.width, "factor on the channels of a network of the zoo");
   flags.add("classes", train.classes, "of a network of the zoo; 0: as many as the data has");
-  flags.add("input-size", train.input_size, "pixels of a network of the zoo: 224, or height x width such as 360x480",
-            {.when_unset = "its own"});
   flags.add("train.epochs", options.epochs, "how often every image is seen");
   flags.add("train.batch", options.batch, "images per step");
   flags.add("train.learning-rate", options.schedule.learning_rate, "at its peak");

@@ -19,7 +19,9 @@ namespace binade {
 /// --model, --weights and [preprocessing].
 struct NetworkFlags {
   std::string model;
-  std::string weights;  ///< a network whose weights the model takes; empty: it keeps its own
+  std::string output;      ///< which of several outputs of a file
+  std::string input_size;  ///< "224" or "360x480" (height x width), where file or zoo leave it open; empty: as they say
+  std::string weights;     ///< a network whose weights the model takes; empty: it keeps its own
   std::string weights_map = "auto", weights_part = "all";
   std::string weights_names;  ///< a file of pairs of names
   /// What the model's own preprocessing is overlaid with; empty: as the model says.
@@ -64,10 +66,9 @@ struct TrainFlags {
   TrainOptions options;
   Augmentation augmentation;
   std::string training_data;  ///< empty: the training part of --data
-  double width = 1;           ///< of a network of the zoo, as the two below
+  double width = 1;           ///< of a network of the zoo, as the number of classes
   int classes = 0;            ///< 0: as many as the data has
   std::string class_weights = "none";
-  std::string input_size;  ///< "224" or "360x480"; empty: as the zoo says
 };
 void bind(Flags& flags, TrainFlags& train);
 

@@ -2,6 +2,7 @@
 #include "cli/session.hpp"
 
 #include <algorithm>
+#include <regex>
 #include <utility>
 
 #include <fmt/format.h>
@@ -53,11 +54,25 @@ Format format_of(const std::string& name) {
   throw ContractError("a format that --format does not offer: " + name);
 }
 
+ReadOptions read_options(const NetworkFlags& network) {
+  ReadOptions options{.output = network.output};
+  if (network.input_size.empty()) return options;
+  static const std::regex kGrammar("([1-9][0-9]{0,3})(?:x([1-9][0-9]{0,3}))?");
+  std::smatch match;
+  if (!std::regex_match(network.input_size, match, kGrammar)) {
+    throw UsageError(
+        fmt::format("--input-size: '{}'; wanted are pixels, 224 or 360x480 (height x width)", network.input_size));
+  }
+  options.height = std::stoi(match[1]);
+  options.width = std::stoi(match[match[2].matched ? 2 : 1]);
+  return options;
+}
+
 Model open_network(const NetworkFlags& network, LoadedWeights* loaded) {
   if (network.model.empty()) {
     throw UsageError("--model is missing: wanted is an .onnx file, a checkpoint (.h5) or a name of the zoo");
   }
-  return with_preprocessing(with_weights(load_model(network.model), network, loaded), network);
+  return with_preprocessing(with_weights(load_model(network.model, read_options(network)), network, loaded), network);
 }
 
 Model with_preprocessing(Model model, const NetworkFlags& network) {

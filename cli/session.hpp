@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cli/bind.hpp"
-#include "core/model/model.hpp"
+#include "core/model/model_format.hpp"
 #include "core/passes/load_weights.hpp"
 #include "core/report/accuracy.hpp"
 #include "datasets/evaluate.hpp"
@@ -18,6 +18,8 @@ namespace binade {
 
 Format format_of(const std::string& name);
 
+/// What --output and --input-size say. @throws UsageError for a size that is none
+ReadOptions read_options(const NetworkFlags& network);
 /// The model with the weights of --weights and the preprocessing that the flags overlay. @throws UsageError without
 /// --model; DataError if the weights do not fit
 Model open_network(const NetworkFlags& network, LoadedWeights* loaded = nullptr);

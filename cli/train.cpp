@@ -3,7 +3,6 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
-#include <regex>
 
 #include <fmt/format.h>
 
@@ -23,16 +22,6 @@
 namespace binade {
 namespace {
 
-/// "224" or "360x480" (height x width).
-Shape input_of(const std::string& text) {
-  static const std::regex kGrammar("([0-9]{1,4})(?:x([0-9]{1,4}))?");
-  std::smatch match;
-  if (!std::regex_match(text, match, kGrammar) || text.front() == '0') {
-    throw UsageError(fmt::format("--input-size: '{}'; wanted are pixels, 224 or 360x480 (height x width)", text));
-  }
-  return {1, std::stoi(match[1]), std::stoi(match[match[2].matched ? 2 : 1]), 3};
-}
-
 /// A file as it is; a network of the zoo with random parameters, or those of --weights, and the classes of the data.
 Model starting_network(const NetworkFlags& network, const TrainFlags& train, const Dataset& dataset, std::uint64_t seed,
                        LoadedWeights& loaded) {
@@ -41,7 +30,8 @@ Model starting_network(const NetworkFlags& network, const TrainFlags& train, con
   if (std::none_of(zoo.begin(), zoo.end(), is_it)) return open_network(network, &loaded);
   ModelOptions options{.seed = seed, .width = train.width, .classes = train.classes};
   if (options.classes == 0) options.classes = static_cast<int>(dataset.classes.size());
-  if (!train.input_size.empty()) options.input = input_of(train.input_size);
+  const ReadOptions open = read_options(network);
+  if (open.height != 0) options.input = {1, open.height, open.width, 3};
   Model model = build_model(network.model, options);
   model.classes = dataset.classes;
   return with_preprocessing(with_weights(std::move(model), network, &loaded), network);

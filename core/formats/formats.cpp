@@ -63,6 +63,14 @@ const ModelFormat* find_format(const std::filesystem::path& path) {
   return candidates.front();
 }
 
+Model build_from_zoo(const std::string& name, const ReadOptions& options) {
+  if (!options.output.empty())
+    throw UsageError(fmt::format("--output: the network '{}' of the zoo has one output", name));
+  ModelOptions built;
+  if (options.height != 0) built.input = {1, options.height, options.width, find_model(name).input.c};
+  return build_model(name, built);
+}
+
 }  // namespace
 
 std::span<const ModelFormat> model_formats() {
@@ -80,12 +88,12 @@ const ModelFormat& format_of_file(const std::filesystem::path& path) {
                   path.string(), std::filesystem::exists(path, error) ? "" : " does not exist and", known_endings()));
 }
 
-Model load_model(const std::string& path_or_name) {
+Model load_model(const std::string& path_or_name, const ReadOptions& options) {
   const std::filesystem::path path(path_or_name);
   std::error_code error;
   const bool is_file = path.has_parent_path() || std::filesystem::exists(path, error);
-  if (!is_file && find_format(path) == nullptr) return build_model(path_or_name);
-  return format_of_file(path).read(path);
+  if (!is_file && find_format(path) == nullptr) return build_from_zoo(path_or_name, options);
+  return format_of_file(path).read(path, options);
 }
 
 }  // namespace binade

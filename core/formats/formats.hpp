@@ -18,6 +18,6 @@ const ModelFormat& format_of_file(const std::filesystem::path& path);
 
 /// Reads a file of any format, or builds a network of the zoo.
 /// @throws UsageError for an unknown zoo name (with the nearest known one), DataError for a file that cannot be used
-Model load_model(const std::string& path_or_name);
+Model load_model(const std::string& path_or_name, const ReadOptions& options = {});
 
 }  // namespace binade

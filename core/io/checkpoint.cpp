@@ -68,7 +68,14 @@ constinit const ModelFormat kCheckpointFormat{
     .summary = "a checkpoint of Binade, float or quantized",
     .endings = kEndings,
     .sniff = [](std::span<const std::byte> head) { return is_sealed(head, kKind); },
-    .read = [](const fs::path& path) { return load_checkpoint(path).model; },
+    .read =
+        [](const fs::path& path, const ReadOptions& options) {
+          if (options.any()) {
+            throw UsageError(
+                fmt::format("'{}' is a checkpoint: its output and the size of its input are fixed", path.string()));
+          }
+          return load_checkpoint(path).model;
+        },
     .write = [](const Model& model, const fs::path& path) { save_checkpoint(model, path); },
     .file = "network.h5"};
 

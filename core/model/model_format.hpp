@@ -4,11 +4,20 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "core/model/model.hpp"
 
 namespace binade {
+
+/// What a file may leave open. Empty and 0: the file must say it.
+struct ReadOptions {
+  std::string output;         ///< which of several outputs is the network's
+  int height = 0, width = 0;  ///< of the input, where the file leaves them open
+
+  bool any() const { return !output.empty() || height != 0 || width != 0; }
+};
 
 /// One row of the table of formats (core/formats). A format that is only read has no `write`, and vice versa.
 struct ModelFormat {
@@ -18,7 +27,7 @@ struct ModelFormat {
   /// Whether a file that begins with these bytes (up to kSniffedBytes) is of the format; null: the ending decides.
   bool (*sniff)(std::span<const std::byte> head) = nullptr;
   /// @throws DataError for a file that cannot be used, naming everything in it that is not supported
-  Model (*read)(const std::filesystem::path& path) = nullptr;
+  Model (*read)(const std::filesystem::path& path, const ReadOptions& options) = nullptr;
   /// Writes the file in one step. @throws UsageError or DataError, before anything is written, for a network that the
   /// format cannot hold
   void (*write)(const Model& model, const std::filesystem::path& path) = nullptr;

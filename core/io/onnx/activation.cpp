@@ -83,6 +83,15 @@ void import_prelu(const NodeView& node) {
   node.result(node.add(PRelu{}, {x.id, node.parameter(1, ".slope", std::move(slope))}), x);
 }
 
+/// Softmax over all elements of an image, in whichever order.
+void softmax_of_image(const NodeView& node, const Activation& x) {
+  const Shape shape = node.graph().shape(x.id);
+  const auto elements = static_cast<int>(shape.count());
+  const ValueId flat = node.add(Reshape{.h = 1, .w = 1, .c = elements}, {x.id}, ".flat");
+  const ValueId probabilities = node.add(Softmax{}, {flat}, ".probabilities");
+  node.result(node.add(Reshape{.h = shape.h, .w = shape.w, .c = shape.c}, {probabilities}), x);
+}
+
 void import_softmax(const NodeView& node) {
   const Activation x = node.activation(0);
   const auto rank = static_cast<std::int64_t>(x.axes.size());
@@ -102,6 +111,8 @@ void import_softmax(const NodeView& node) {
         others_are_one = others_are_one && x.axes[i] != Axis::n && extent(shape, x.axes[i]) == 1;
     }
     channels_only = reads_channels && others_are_one;
+    const bool whole_image = axis == 1 && x.axes[0] == Axis::n;
+    if (!channels_only && whole_image) return softmax_of_image(node, x);
   }
   if (!channels_only)
     throw Misfit(
@@ -109,9 +120,32 @@ void import_softmax(const NodeView& node) {
   node.unary(Softmax{});
 }
 
-/// Identity in inference. Dropout of opset 12 and later has its mask as a second output, which nothing may read.
 void import_identity(const NodeView& node) {
   node.alias();
+}
+
+/// Identity in inference. Dropout of opset 12 and later has its mask as a second output, which nothing may read.
+void import_dropout(const NodeView& node) {
+  if (node.has_input(2)) {
+    const std::vector<float> training = to_reals(node.constant(2, "training_mode"));
+    if (training.size() != 1 || training[0] != 0) {
+      throw DataError("it is in training mode (elements are dropped); export the model after model.eval()");
+    }
+  }
+  node.alias();
+}
+
+/// LogSoftmax and ArgMax keep the order of the classes: the network ends before them, and its output are the logits.
+void import_ending(const NodeView& node) {
+  const Activation x = node.activation(0);
+  const auto rank = static_cast<std::int64_t>(x.axes.size());
+  std::int64_t axis = node.integer("axis", node.op() == "ArgMax" ? 0 : node.opset() >= 13 ? -1 : 1);
+  if (axis < 0) axis += rank;
+  if (axis < 0 || axis >= rank || x.axes[static_cast<std::size_t>(axis)] != Axis::c) {
+    throw Misfit(
+        fmt::format("it runs over axis {} of [{}]; only over the channels is supported", axis, to_string(x.axes)));
+  }
+  node.ending();
 }
 
 void import_cast(const NodeView& node) {
@@ -137,7 +171,9 @@ std::span<const HandlerEntry> activation_handlers() {
                                             {"PRelu", import_prelu},
                                             {"Softmax", import_softmax},
                                             {"Identity", import_identity},
-                                            {"Dropout", import_identity},
+                                            {"Dropout", import_dropout},
+                                            {"LogSoftmax", import_ending},
+                                            {"ArgMax", import_ending},
                                             {"Cast", import_cast}};
   return kTable;
 }

@@ -1,4 +1,4 @@
-// Add, Sub, Mul, Div, Sum, Neg and Concat. Constants become parameters; there is no division at run time.
+// Add, Sub, Mul, Div, Sum and Neg. Constants become parameters; there is no division at run time.
 #include <algorithm>
 #include <cmath>
 
@@ -107,43 +107,6 @@ void import_sum(const NodeView& node) {
   node.result(0, sum);
 }
 
-/// The blocks of a value's channels, in order: one trivial block if it was never flattened.
-void append_blocks(std::vector<Shape>& blocks, const Activation& x, int channels) {
-  if (x.flattened.empty()) return blocks.push_back({1, 1, 1, channels});
-  blocks.insert(blocks.end(), x.flattened.begin(), x.flattened.end());
-}
-
-void import_concat(const NodeView& node) {
-  if (node.inputs() < 1) throw DataError("it has no inputs");
-  const Activation first = node.activation(0);
-  const auto rank = static_cast<std::int64_t>(first.axes.size());
-  std::int64_t axis = node.integer("axis", 1);
-  if (axis < 0) axis += rank;
-  if (axis < 0 || axis >= rank)
-    throw Misfit(fmt::format("axis {} is outside its input [{}]", axis, to_string(first.axes)));
-  Activation result = first;
-  result.flattened.clear();
-  std::vector<ValueId> in;
-  bool flattened = false;
-  for (int i = 0; i < node.inputs(); ++i) {
-    const Activation x = node.activation(i);
-    if (x.axes != first.axes) {
-      throw Misfit(
-          fmt::format("its inputs have different axes, [{}] and [{}]", to_string(first.axes), to_string(x.axes)));
-    }
-    in.push_back(x.id);
-    flattened = flattened || !x.flattened.empty();
-    append_blocks(result.flattened, x, node.graph().shape(x.id).c);
-  }
-  if (first.axes[static_cast<std::size_t>(axis)] != Axis::c) {
-    throw Misfit(fmt::format("it joins axis {} of [{}]; only channels can be joined", axis, to_string(first.axes)));
-  }
-  if (!flattened) result.flattened.clear();
-  if (in.size() == 1) return node.alias();
-  node.importer().spend(static_cast<std::int64_t>(result.flattened.size()));
-  node.result(node.add(Concat{}, std::move(in)), result);
-}
-
 }  // namespace
 
 std::span<const HandlerEntry> arithmetic_handlers() {
@@ -152,8 +115,7 @@ std::span<const HandlerEntry> arithmetic_handlers() {
                                             {"Sub", import_sub},
                                             {"Div", import_div},
                                             {"Neg", import_neg},
-                                            {"Sum", import_sum},
-                                            {"Concat", import_concat}};
+                                            {"Sum", import_sum}};
   return kTable;
 }
 

@@ -10,21 +10,26 @@
 namespace binade::importer {
 namespace {
 
-/// A stored kernel's extents, in ONNX's order (OIHW or IOHW).
-std::array<int, 4> kernel_extents(const NodeView& node, const Constant& weight) {
-  if (weight.dims.size() != 4) {
-    throw DataError(fmt::format("its weight '{}' has the extents {}; only 2-D convolutions are supported",
-                                node.input_name(1), to_string(weight.dims)));
+/// A stored kernel's extents, in ONNX's order (OIHW or IOHW); a kernel over width alone has height 1.
+std::array<int, 4> kernel_extents(const NodeView& node, const Constant& weight, const Activation& x) {
+  if (weight.dims.size() != x.axes.size()) {
+    throw DataError(
+        fmt::format("its weight '{}' has the extents {}, its input the axes [{}]; only convolutions over "
+                    "height and width, or width alone, are supported",
+                    node.input_name(1), to_string(weight.dims), to_string(x.axes)));
   }
+  Dims dims = weight.dims;
+  if (dims.size() == 3) dims.insert(dims.begin() + 2, 1);
   std::array<int, 4> extents{};
   for (std::size_t i = 0; i < 4; ++i) {
-    if (weight.dims[i] < 1 || weight.dims[i] > kMaxExtent) {
+    if (dims[i] < 1 || dims[i] > kMaxExtent) {
       throw DataError(fmt::format("its weight '{}' has the extents {}", node.input_name(1), to_string(weight.dims)));
     }
-    extents[i] = static_cast<int>(weight.dims[i]);
+    extents[i] = static_cast<int>(dims[i]);
   }
   const std::vector<int> kernel = node.integers("kernel_shape");
-  if (!kernel.empty() && (kernel.size() != 2 || kernel[0] != extents[2] || kernel[1] != extents[3])) {
+  const std::vector<int> wanted(extents.end() - static_cast<std::ptrdiff_t>(spatial_axes(x)), extents.end());
+  if (!kernel.empty() && kernel != wanted) {
     throw DataError(fmt::format("kernel_shape is {}, but its weight '{}' has the extents {}",
                                 to_string(Dims(kernel.begin(), kernel.end())), node.input_name(1),
                                 to_string(weight.dims)));
@@ -51,7 +56,7 @@ ValueId read_bias(const NodeView& node, int channels) {
 void import_conv(const NodeView& node) {
   const Activation x = node.image(0);
   const Constant& weight = node.constant(1, "weight");
-  const auto [oc, ic, kh, kw] = kernel_extents(node, weight);
+  const auto [oc, ic, kh, kw] = kernel_extents(node, weight, x);
   const std::vector<float> elements = to_reals(weight);
   node.importer().spend(weight.count());
   Tensor<float> kernel(Shape{oc, kh, kw, ic});
@@ -62,7 +67,7 @@ void import_conv(const NodeView& node) {
         kernel[to] = elements[static_cast<std::size_t>((o * ic + i) * taps + tap)];
     }
   }
-  const Window window = read_window(node, kh, kw, node.graph().shape(x.id));
+  const Window window = read_window(node, kh, kw, x);
   std::vector<ValueId> in{x.id, node.parameter(1, ".weight", std::move(kernel))};
   if (node.has_input(2)) in.push_back(read_bias(node, oc));
   const Conv2d op{.stride_h = window.stride_h,
@@ -83,17 +88,29 @@ void import_conv(const NodeView& node) {
   node.result(node.add(op, std::move(in)), x);
 }
 
-/// One axis of a transposed convolution's padding from output_shape or auto_pad, by the formulas of the operator's
-/// page.
-void pads_for_extent(std::int64_t total, bool more_at_end, int& begin, int& end) {
-  if (total < 0 || total > kMaxExtent) throw Misfit("its output extents are not ones that the convolution can make");
-  begin = static_cast<int>(more_at_end ? total / 2 : total - total / 2);
-  end = static_cast<int>(total - begin);
+/// The padding of one axis of a transposed convolution.
+struct AxisPads {
+  int& begin;
+  int& end;
+  int& output;  ///< pixels at the end that no product reaches
+};
+
+/// Padding from output_shape or auto_pad, by the formulas of the operator's page: `total` pixels of the uncropped
+/// result are cut off; where the wanted extent is larger than the uncropped one, the rest of it gets the bias alone.
+void pads_for_extent(std::int64_t total, bool more_at_end, const AxisPads& pads) {
+  if (total < -kMaxExtent || total > kMaxExtent) throw Misfit("its output_shape is absurd");
+  if (total < 0) {
+    pads.output += static_cast<int>(-total);
+    total = 0;
+  }
+  pads.begin = static_cast<int>(more_at_end ? total / 2 : total - total / 2);
+  pads.end = static_cast<int>(total - pads.begin);
 }
 
-ConvTranspose2d transposed_window(const NodeView& node, int kh, int kw, const Shape& input) {
+ConvTranspose2d transposed_window(const NodeView& node, int kh, int kw, const Activation& x) {
+  const Shape& input = node.graph().shape(x.id);
   // auto_pad means something else here than in a convolution, so only the explicit pads are read by read_window.
-  const Window w = read_window(node, kh, kw, input);
+  const Window w = read_window(node, kh, kw, x);
   ConvTranspose2d op{.stride_h = w.stride_h,
                      .stride_w = w.stride_w,
                      .pad_top = w.pad_top,
@@ -103,10 +120,10 @@ ConvTranspose2d transposed_window(const NodeView& node, int kh, int kw, const Sh
                      .dilation_h = w.dilation_h,
                      .dilation_w = w.dilation_w};
   const std::vector<int> extra = node.integers("output_padding");
-  if (!extra.empty() && (extra.size() != 2 || std::min(extra[0], extra[1]) < 0)) {
-    throw DataError("attribute 'output_padding' wants two numbers >= 0");
+  if (!extra.empty() && (extra.size() != spatial_axes(x) || *std::min_element(extra.begin(), extra.end()) < 0)) {
+    throw DataError(fmt::format("attribute 'output_padding' wants {} numbers >= 0", spatial_axes(x)));
   }
-  if (!extra.empty()) op.output_pad_h = extra[0], op.output_pad_w = extra[1];
+  if (!extra.empty()) op.output_pad_h = extra.size() == 1 ? 0 : extra[0], op.output_pad_w = extra.back();
   // The uncropped extents, in 64 bits: nothing that follows may overflow an int.
   const std::int64_t full_h = std::int64_t{input.h - 1} * op.stride_h + op.output_pad_h + op.dilation_h * (kh - 1) + 1;
   const std::int64_t full_w = std::int64_t{input.w - 1} * op.stride_w + op.output_pad_w + op.dilation_w * (kw - 1) + 1;
@@ -116,20 +133,21 @@ ConvTranspose2d transposed_window(const NodeView& node, int kh, int kw, const Sh
   const std::string auto_pad = node.text("auto_pad", "NOTSET");
   if (wanted.empty() && auto_pad.starts_with("SAME")) wanted = {input.h * op.stride_h, input.w * op.stride_w};
   if (wanted.empty()) return op;
-  if (wanted.size() == 4) wanted.erase(wanted.begin(), wanted.begin() + 2);
+  if (wanted.size() == x.axes.size()) wanted.erase(wanted.begin(), wanted.begin() + 2);
+  if (wanted.size() == 1 && spatial_axes(x) == 1) wanted.insert(wanted.begin(), 1);
   if (wanted.size() != 2) throw DataError("attribute 'output_shape' wants the height and width");
   const bool more_at_end = auto_pad != "SAME_LOWER" && auto_pad != "NOTSET";
-  pads_for_extent(full_h - wanted[0], more_at_end, op.pad_top, op.pad_bottom);
-  pads_for_extent(full_w - wanted[1], more_at_end, op.pad_left, op.pad_right);
+  pads_for_extent(full_h - wanted[0], more_at_end, {op.pad_top, op.pad_bottom, op.output_pad_h});
+  pads_for_extent(full_w - wanted[1], more_at_end, {op.pad_left, op.pad_right, op.output_pad_w});
   return op;
 }
 
 void import_conv_transpose(const NodeView& node) {
   const Activation x = node.image(0);
   const Constant& weight = node.constant(1, "weight");
-  const auto [ic, ocg, kh, kw] = kernel_extents(node, weight);
+  const auto [ic, ocg, kh, kw] = kernel_extents(node, weight, x);
   const Shape input = node.graph().shape(x.id);
-  ConvTranspose2d op = transposed_window(node, kh, kw, input);
+  ConvTranspose2d op = transposed_window(node, kh, kw, x);
   op.groups = read_groups(node);
   if (ic != input.c || ic % op.groups != 0) {
     throw Misfit(fmt::format("its weight '{}' {} with group = {} wants {} input channels, its input has {}",
@@ -154,15 +172,15 @@ void import_conv_transpose(const NodeView& node) {
   node.result(node.add(op, std::move(in)), x);
 }
 
-/// Two positive numbers, or the default.
-std::pair<int, int> read_pair(const NodeView& node, std::string_view name) {
+/// One positive number per spatial axis, or the default.
+std::pair<int, int> read_pair(const NodeView& node, std::string_view name, const Activation& x) {
   const std::vector<int> values = node.integers(name);
   if (values.empty()) return {1, 1};
-  if (values.size() != 2 || values[0] < 1 || values[1] < 1) {
-    throw DataError(fmt::format("attribute '{}' is {}, want two numbers >= 1", name,
-                                to_string(Dims(values.begin(), values.end()))));
+  if (values.size() != spatial_axes(x) || *std::min_element(values.begin(), values.end()) < 1) {
+    throw DataError(fmt::format("attribute '{}' is {}, want {} numbers >= 1", name,
+                                to_string(Dims(values.begin(), values.end())), spatial_axes(x)));
   }
-  return {values[0], values[1]};
+  return {values.size() == 1 ? 1 : values[0], values.back()};
 }
 
 /// TensorFlow's SAME: ceil(extent / stride) windows, an odd pad at the end (UPPER) or at the start (LOWER).
@@ -175,10 +193,11 @@ void same_pads(int extent, int stride, int reach, bool upper, int& begin, int& e
 
 }  // namespace
 
-Window read_window(const NodeView& node, int kernel_h, int kernel_w, const Shape& input) {
+Window read_window(const NodeView& node, int kernel_h, int kernel_w, const Activation& x) {
+  const Shape& input = node.graph().shape(x.id);
   Window window{.kernel_h = kernel_h, .kernel_w = kernel_w};
-  std::tie(window.stride_h, window.stride_w) = read_pair(node, "strides");
-  std::tie(window.dilation_h, window.dilation_w) = read_pair(node, "dilations");
+  std::tie(window.stride_h, window.stride_w) = read_pair(node, "strides", x);
+  std::tie(window.dilation_h, window.dilation_w) = read_pair(node, "dilations", x);
   const std::int64_t reach_h = std::int64_t{kernel_h - 1} * window.dilation_h + 1;
   const std::int64_t reach_w = std::int64_t{kernel_w - 1} * window.dilation_w + 1;
   if (std::max(reach_h, reach_w) > kMaxExtent) throw DataError("kernel and dilation are absurdly large");
@@ -190,11 +209,12 @@ Window read_window(const NodeView& node, int kernel_h, int kernel_w, const Shape
     same_pads(input.w, window.stride_w, static_cast<int>(reach_w), upper, window.pad_left, window.pad_right);
   } else if (auto_pad == "NOTSET" || auto_pad.empty()) {
     if (pads.empty()) return window;
-    if (pads.size() != 4 || *std::min_element(pads.begin(), pads.end()) < 0) {
-      throw DataError(
-          fmt::format("attribute 'pads' is {}, want four numbers >= 0", to_string(Dims(pads.begin(), pads.end()))));
+    if (pads.size() != 2 * spatial_axes(x) || *std::min_element(pads.begin(), pads.end()) < 0) {
+      throw DataError(fmt::format("attribute 'pads' is {}, want {} numbers >= 0",
+                                  to_string(Dims(pads.begin(), pads.end())), 2 * spatial_axes(x)));
     }
-    window.pad_top = pads[0], window.pad_left = pads[1], window.pad_bottom = pads[2], window.pad_right = pads[3];
+    if (pads.size() == 4) window.pad_top = pads[0], window.pad_bottom = pads[2];
+    window.pad_left = pads[pads.size() / 2 - 1], window.pad_right = pads.back();
   } else if (auto_pad != "VALID") {
     throw DataError(
         fmt::format("attribute 'auto_pad' is '{}'; ONNX knows NOTSET, VALID, SAME_UPPER and SAME_LOWER", auto_pad));

@@ -278,7 +278,8 @@ Constant fold_constant_of_shape(const NodeView& node) {
   const std::vector<int> wanted = node.integer_list(0, "shape");
   std::int64_t count = 1;
   for (const int extent : wanted) {
-    if (extent < 0 || count > kMaxComputed) throw DataError("its shape is absurd");
+    if (extent < 0) throw DataError(fmt::format("its shape has the extent {}", extent));
+    if (count > kMaxComputed) break;  // check_size refuses it
     count *= extent;
   }
   check_size(node, count, 0);

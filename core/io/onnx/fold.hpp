@@ -8,7 +8,7 @@
 namespace binade::importer {
 
 /// Elements of a constant that is larger than all it was made from.
-inline constexpr std::int64_t kMaxComputed = 1 << 16;
+inline constexpr std::int64_t kMaxComputed = 1 << 22;
 
 /// Accounts for a computed constant. @throws DataError if it is absurdly large
 void check_size(const NodeView& node, std::int64_t made, std::int64_t given);

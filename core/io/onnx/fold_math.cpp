@@ -36,7 +36,8 @@ float combine(char op, float a, float b) {
 
 void check_size(const NodeView& node, std::int64_t made, std::int64_t given) {
   if (made > std::max(given, kMaxComputed))
-    throw DataError(fmt::format("it makes a constant of {} elements, which is absurd", made));
+    throw DataError(fmt::format("it makes a constant of {} elements; at most {} are computed while importing", made,
+                                std::max(given, kMaxComputed)));
   node.importer().spend(made);
 }
 

@@ -99,8 +99,12 @@ std::vector<float> to_reals(const Constant& constant) {
   return reals;
 }
 
-Tensor<float> broadcast_tensor(const NodeView& node, const Constant& constant, const Activation& like) {
-  const Shape& shape = node.graph().shape(like.id);
+namespace {
+
+/// A constant in NHWC order, its axes aligned with those of `like` at the end.
+/// `fits(axis, size)`: whether the constant may have that extent.
+template <class Fits>
+Tensor<float> aligned_tensor(const NodeView& node, const Constant& constant, const Activation& like, Fits&& fits) {
   const std::vector<float> elements = to_reals(constant);
   const std::size_t rank = constant.dims.size();
   node.importer().spend(constant.count());
@@ -117,11 +121,10 @@ Tensor<float> broadcast_tensor(const NodeView& node, const Constant& constant, c
       continue;
     }
     const Axis axis = like.axes[like.axes.size() - 1 - i];
-    const bool fits =
-        size == 1 || (axis != Axis::n && (size == extent(shape, axis) || (extent(shape, axis) == 1 && size > 0)));
-    if (!fits) {
+    if (size != 1 && (axis == Axis::n || size < 1 || size > kMaxExtent || !fits(axis, size))) {
       throw Misfit(fmt::format("its constant {} does not broadcast against an input [{}] of {} (NHWC)",
-                               to_string(constant.dims), to_string(like.axes), binade::to_string(shape)));
+                               to_string(constant.dims), to_string(like.axes),
+                               binade::to_string(node.graph().shape(like.id))));
     }
     extent(out, axis) = static_cast<int>(size);
     axes.emplace_back(axis, stride);
@@ -141,6 +144,22 @@ Tensor<float> broadcast_tensor(const NodeView& node, const Constant& constant, c
     }
   }
   return tensor;
+}
+
+}  // namespace
+
+Tensor<float> broadcast_tensor(const NodeView& node, const Constant& constant, const Activation& like) {
+  const Shape& shape = node.graph().shape(like.id);
+  return aligned_tensor(node, constant, like, [&](Axis axis, std::int64_t size) {
+    return size == extent(shape, axis) || extent(shape, axis) == 1;
+  });
+}
+
+Tensor<float> axes_tensor(const NodeView& node, const Constant& constant, const Activation& like) {
+  const Shape& shape = node.graph().shape(like.id);
+  return aligned_tensor(node, constant, like, [&](Axis axis, std::int64_t size) {
+    return axis == Axis::c || size == extent(shape, axis) || extent(shape, axis) == 1;
+  });
 }
 
 }  // namespace binade::importer

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -98,7 +99,7 @@ class NodeView {
   const Constant& constant(int i, std::string_view what) const;
   /// A constant of integers as int, saturated to +-kMaxExtent (ONNX writes INT64_MAX for "to the end").
   std::vector<int> integer_list(int i, std::string_view what) const;
-  /// An activation input in the order n, c, h, w; axes of extent 1 are renamed where that helps.
+  /// An activation input in the order n, c, h, w, or n, c, w; axes of extent 1 are renamed where that helps.
   Activation image(int i) const;
   /// Any reads of a guessed value.
   bool reads_guess() const;
@@ -113,6 +114,9 @@ class NodeView {
   void unary(Op op) const;
   /// The first output is the first input.
   void alias() const;
+  /// The same for an operator that is left out because it does not change the order of the classes. Only the end of the
+  /// network, and operators without arithmetic, may read it.
+  void ending() const;
   /// A parameter under the name of input `i`, if that is an initializer, else the node's name with `suffix`.
   ValueId parameter(int i, std::string_view suffix, Tensor<float> tensor) const;
   /// A parameter {1, 1, 1, c} from input `i`, reordered like the channels of `like`; scaled by `factor`.
@@ -139,6 +143,9 @@ std::span<const HandlerEntry> geometry_handlers();
 std::span<const HandlerEntry> pooling_handlers();
 std::span<const HandlerEntry> resize_handlers();
 std::span<const HandlerEntry> layout_handlers();
+std::span<const HandlerEntry> join_handlers();
+std::span<const HandlerEntry> selection_handlers();
+std::span<const HandlerEntry> reduction_handlers();
 
 /// Computes a node whose inputs are constants (or shapes) and defines its result. False: it is not such a node.
 bool fold_constants(const NodeView& node);
@@ -152,6 +159,8 @@ Graph join_patterns(const Graph& graph);
 Dims strides(const Dims& dims);
 /// A constant as a tensor that broadcasts against `like`, in NHWC order. @throws DataError if its axes do not fit
 Tensor<float> broadcast_tensor(const NodeView& node, const Constant& constant, const Activation& like);
+/// The same for a constant whose channels need not fit those of `like`: extents of h, w and c as the constant has them.
+Tensor<float> axes_tensor(const NodeView& node, const Constant& constant, const Activation& like);
 /// The elements as float. @throws DataError for a symbolic batch
 std::vector<float> to_reals(const Constant& constant);
 
@@ -160,7 +169,12 @@ struct Window {
   int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
 };
-/// Reads strides, dilations, pads and auto_pad (which needs the input's extents).
-Window read_window(const NodeView& node, int kernel_h, int kernel_w, const Shape& input);
+/// Reads strides, dilations, pads and auto_pad (which needs the input's extents). An input of three axes (n, c, w) has
+/// windows of height 1.
+Window read_window(const NodeView& node, int kernel_h, int kernel_w, const Activation& x);
+/// Height and width, or width alone: how many numbers a window's attributes have.
+inline std::size_t spatial_axes(const Activation& x) {
+  return x.axes.size() - 2;
+}
 
 }  // namespace binade::importer

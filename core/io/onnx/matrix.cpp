@@ -31,18 +31,31 @@ Tensor<float> linear_weight(const NodeView& node, const Constant& matrix, bool r
   return weight;
 }
 
+/// An input whose last axis is the channels: a row or a column of a tensor with one channel becomes its channels.
+/// @throws Misfit if it is neither
+Activation features_last(const NodeView& node, int input) {
+  Activation x = node.activation(input);
+  const Shape& shape = node.graph().shape(x.id);
+  const bool flat = x.axes.size() == 2 && x.axes[0] == Axis::n && shape.c == 1;
+  const int features = flat ? extent(shape, x.axes[1]) : 0;
+  if (flat && x.axes[1] != Axis::c && shape.count() == features) {
+    x.id = node.add(Reshape{.h = 1, .w = 1, .c = features}, {x.id}, ".features");
+    x.axes[1] = Axis::c;
+  }
+  if (x.axes.empty() || x.axes.back() != Axis::c) {
+    throw Misfit(fmt::format("its input '{}' has the axes {}; the last one must be the channels",
+                             node.input_name(input), to_string(x.axes)));
+  }
+  return x;
+}
+
 /// The activation of a matrix product: its last axis must be the channels.
 Activation matrix_input(const NodeView& node) {
   if (node.is_constant(0)) {
     throw DataError(fmt::format("its first operand '{}' is a constant; only activation times constant is supported",
                                 node.input_name(0)));
   }
-  Activation x = node.activation(0);
-  if (x.axes.empty() || x.axes.back() != Axis::c) {
-    throw Misfit(fmt::format("its input '{}' has the axes {}; the last one must be the channels", node.input_name(0),
-                             to_string(x.axes)));
-  }
-  return x;
+  return features_last(node, 0);
 }
 
 const Constant& matrix_constant(const NodeView& node) {
@@ -84,7 +97,24 @@ void import_gemm(const NodeView& node) {
   node.result(y, x);
 }
 
+/// W x for features in rows, one column per image: the same as x^T W^T, columns and rows exchanged.
+void import_matmul_from_left(const NodeView& node) {
+  const Constant& matrix = node.constant(0, "weight");
+  Activation x = node.activation(1);
+  if (matrix.dims.size() != 2 || x.axes != std::vector{Axis::c, Axis::n}) {
+    throw Misfit(
+        fmt::format("its first operand '{}' {} is a constant and the second has the axes [{}]; a constant on "
+                    "the left wants a transposed matrix of features [c, n]",
+                    node.input_name(0), to_string(matrix.dims), to_string(x.axes)));
+  }
+  Tensor<float> weight = linear_weight(node, matrix, true, 1, x);
+  x.id = node.add(Linear{}, {x.id, node.parameter(0, ".weight", std::move(weight))});
+  x.flattened.clear();
+  node.result(0, x);
+}
+
 void import_matmul(const NodeView& node) {
+  if (node.is_constant(0) && !node.is_constant(1)) return import_matmul_from_left(node);
   Activation x = matrix_input(node);
   const Constant& matrix = matrix_constant(node);
   Tensor<float> weight = linear_weight(node, matrix, false, 1, x);

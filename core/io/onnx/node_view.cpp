@@ -147,20 +147,21 @@ std::vector<int> NodeView::integer_list(int i, std::string_view what) const {
 
 Activation NodeView::image(int i) const {
   Activation activation = this->activation(i);
-  if (activation.axes == kNchw) return activation;
-  if (activation.axes.size() != 4) {
-    throw Misfit(fmt::format("its input '{}' has {} axes, want 4 (batch, channels, height, width)", input_name(i),
+  const std::vector<Axis>& wanted = activation.axes.size() == 3 ? kNcw : kNchw;
+  if (activation.axes == wanted) return activation;
+  if (activation.axes.size() != wanted.size()) {
+    throw Misfit(fmt::format("its input '{}' has {} axes, want 4 (batch, channels, height, width) or 3", input_name(i),
                              activation.axes.size()));
   }
   const Shape& shape = graph().shape(activation.id);
-  for (std::size_t k = 0; k < 4; ++k) {
-    if (activation.axes[k] != kNchw[k] && extent(shape, activation.axes[k]) != 1) {
-      throw Misfit(fmt::format("its input '{}' has the axes {} after transpositions; want n, c, h, w", input_name(i),
-                               to_string(activation.axes)));
+  for (std::size_t k = 0; k < wanted.size(); ++k) {
+    if (activation.axes[k] != wanted[k] && extent(shape, activation.axes[k]) != 1) {
+      throw Misfit(fmt::format("its input '{}' has the axes {} after transpositions; want {}", input_name(i),
+                               to_string(activation.axes), to_string(wanted)));
     }
   }
   // Axes that are elsewhere have extent 1, so a renamed axis names an extent that is 1 as well.
-  activation.axes = kNchw;
+  activation.axes = wanted;
   return activation;
 }
 
@@ -195,6 +196,12 @@ void NodeView::unary(Op op) const {
 
 void NodeView::alias() const {
   result(0, activation(0));
+}
+
+void NodeView::ending() const {
+  Activation x = activation(0);
+  if (x.ending.empty()) x.ending = op();
+  result(0, std::move(x));
 }
 
 ValueId NodeView::parameter(int i, std::string_view suffix, Tensor<float> tensor) const {

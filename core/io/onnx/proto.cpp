@@ -14,6 +14,8 @@
 namespace binade::importer {
 namespace {
 
+constexpr std::int64_t kFirstOpset = 7, kLastOpset = 24;
+
 /// What a file that is not ONNX probably is: the usual mistakes, by their first bytes.
 std::string_view other_format(std::string_view head) {
   if (head.empty()) return "the file is empty";
@@ -78,7 +80,9 @@ struct Decoder {
   }
 };
 
-std::int64_t checked_count(const ::onnx::TensorProto& tensor) {
+}  // namespace
+
+std::int64_t element_count(const ::onnx::TensorProto& tensor) {
   constexpr std::int64_t limit = std::int64_t{1} << 40;
   std::int64_t count = 1;
   bool empty = false, absurd = false;
@@ -95,7 +99,25 @@ std::int64_t checked_count(const ::onnx::TensorProto& tensor) {
   return empty ? 0 : count;
 }
 
-}  // namespace
+int element_bytes(int data_type) {
+  using Type = ::onnx::TensorProto;
+  switch (data_type) {
+    case Type::INT8:
+    case Type::UINT8:
+    case Type::BOOL: return 1;
+    case Type::FLOAT16:
+    case Type::BFLOAT16:
+    case Type::INT16:
+    case Type::UINT16: return 2;
+    case Type::FLOAT:
+    case Type::INT32:
+    case Type::UINT32: return 4;
+    case Type::DOUBLE:
+    case Type::INT64:
+    case Type::UINT64: return 8;
+    default: return 0;
+  }
+}
 
 std::string type_name(int data_type) {
   static constexpr const char* kNames[] = {"undefined", "float32", "uint8",     "int8",       "uint16",  "int16",
@@ -126,14 +148,16 @@ int standard_opset(const ::onnx::ModelProto& model, const std::string& origin) {
   for (const auto& opset : model.opset_import()) {
     if (opset.domain().empty() || opset.domain() == "ai.onnx") version = opset.version();
   }
+  if (version == 0 && model.ir_version() < 3) version = 1;  // opset_import came with IR version 3
   if (version == 0) {
-    throw DataError(fmt::format("'{}' does not say which opset it uses (opset_import); the file is damaged", origin));
-  }
-  if (version < 7 || version > 21) {
     throw DataError(
-        fmt::format("'{}' uses opset {}; Binade reads 7 to 21. Export it again, e.g. "
-                    "torch.onnx.export(..., opset_version=13), or convert it with onnx.version_converter",
-                    origin, version));
+        fmt::format("'{}' does not say which opset of the standard operators it uses (opset_import)", origin));
+  }
+  if (version < kFirstOpset || version > kLastOpset) {
+    throw DataError(
+        fmt::format("'{}' uses opset {}; Binade reads {} to {}. Export it again, e.g. "
+                    "torch.onnx.export(..., opset_version=17), or convert it with onnx.version_converter",
+                    origin, version, kFirstOpset, kLastOpset));
   }
   return static_cast<int>(version);
 }
@@ -142,12 +166,12 @@ Constant decode_tensor(const ::onnx::TensorProto& tensor) {
   using Type = ::onnx::TensorProto;
   if (tensor.data_location() == Type::EXTERNAL || tensor.external_data_size() > 0) {
     throw DataError(
-        fmt::format("tensor '{}' is kept outside the file; save the model in one piece: "
-                    "onnx.save(onnx.load(path), path, save_as_external_data=False)",
+        fmt::format("tensor '{}' is kept outside the file, and there is no folder to look into; save the model in one "
+                    "piece: onnx.save(onnx.load(path), path, save_as_external_data=False)",
                     tensor.name()));
   }
   if (tensor.has_segment()) throw DataError(fmt::format("tensor '{}' is stored in segments", tensor.name()));
-  const Decoder decode{tensor, checked_count(tensor)};
+  const Decoder decode{tensor, element_count(tensor)};
   const auto same = [](auto v) { return v; };
   const auto half = [](auto v) { return half_to_float(static_cast<std::uint16_t>(v)); };
   const auto bfloat = [](auto v) { return bfloat_to_float(static_cast<std::uint16_t>(v)); };

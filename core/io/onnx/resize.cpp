@@ -133,6 +133,7 @@ void read_extents(const NodeView& node, const Activation& x, ResizeRequest& r) {
 
 void import_resize(const NodeView& node) {
   const Activation x = node.image(0);
+  if (x.axes.size() != 4) throw Misfit("it resizes an input without height; only images are resized");
   const bool old = node.op() == "Upsample" || node.opset() < 11;
   ResizeRequest r;
   const std::string mode = node.text("mode", "nearest");

@@ -40,12 +40,15 @@ struct Activation {
   /// Channels that were flattened from maps: ONNX counts each block in (c, h, w) order, the tensor holds (h, w, c).
   /// Empty: both count alike. Blocks follow each other and their counts sum to the channels.
   std::vector<Shape> flattened;
+  /// The operator that stood between this value and the end of the network and was left out: "ArgMax". Empty: none.
+  std::string ending;
   bool guessed = false;  ///< stands in for the result of a node that could not be imported: its shape may be wrong
 };
 
 using Known = std::variant<Constant, Activation>;
 
 inline const std::vector<Axis> kNchw{Axis::n, Axis::c, Axis::h, Axis::w};
+inline const std::vector<Axis> kNcw{Axis::n, Axis::c, Axis::w};
 inline const std::vector<Axis> kNhwc{Axis::n, Axis::h, Axis::w, Axis::c};
 
 int& extent(Shape& shape, Axis axis);

@@ -249,7 +249,7 @@ TEST(OnnxImport, BadFilesSayWhatIsWrong) {
   EXPECT_TRUE(holds(refusal("version https://git-lfs.github.com/spec/v1\noid"), "git lfs pull"));
   EXPECT_TRUE(holds(refusal("<!DOCTYPE html>"), "HTML"));
   OnnxBuilder wrong_opset(4, {3, 8, 8});
-  EXPECT_TRUE(holds(refusal(wrong_opset.node("Relu", "y", {"x"}).bytes("y")), "opset 4; Binade reads 7 to 21"));
+  EXPECT_TRUE(holds(refusal(wrong_opset.node("Relu", "y", {"x"}).bytes("y")), "opset 4; Binade reads 7 to 24"));
   OnnxBuilder missing(13, {3, 8, 8});
   EXPECT_TRUE(holds(refusal(missing.node("Conv", "conv", {"x", "conv.weight"}).bytes("conv")),
                     "'conv' (Conv): its weight 'conv.weight' is made by no initializer, input or earlier node"));
