@@ -465,9 +465,10 @@ struct Dropout {
 };
 
 /// Mean cross entropy over the pixels that are not ignored. in: logits {n,h,w,classes}, labels {n,h,w,1} (class index
-/// as a number), [weights of the classes {1,1,1,classes}: the mean is weighted by those of the labels]. Output
-/// {1,1,1,1}. Label smoothing e: the target is (1 - e) on the label plus e / classes everywhere. Only logits have a
-/// gradient. A label that is neither a class nor `ignore_label` is a DataError; with every pixel ignored the loss is 0.
+/// as a number), [weights w of the classes {1,1,1,classes}: the sum is divided by that of the labels' weights]. Output
+/// {1,1,1,1}. Label smoothing e: the target is (1 - e) on the label plus e / classes everywhere, and what the target
+/// has on a class counts with the weight of that class, not of the label's. Only logits have a gradient. A label that
+/// is neither a class nor `ignore_label` is a DataError; with every pixel ignored the loss is 0.
 struct CrossEntropy {
   static constexpr std::string_view name = "CrossEntropy";
   int ignore_label = 255;
@@ -501,20 +502,28 @@ struct FakeQuant {
   friend bool operator==(const FakeQuant&, const FakeQuant&) = default;
 };
 
-/// Quantizer with a learned clip. in: x, alpha {1,1,1,1}. The grid is spec_for_clip(alpha, bits, is_signed).
-/// @grad dx = dout inside (lo, alpha), lo = 0 or -alpha (everywhere if not clipped); dalpha = sum of dout at x >= alpha
-/// minus, when signed, the sum of dout at x <= -alpha
-/// @source Choi et al. 2018, PACT, with the scale rounded up to a power of two
+/// Quantizer with a learned clip. in: x, alpha {1,1,1,1}. The grid is spec_for_clip(alpha, bits, is_signed); x is cut
+/// at a limit c before it is rounded: at alpha itself (Choi), or at the end of the grid, the power of two at or above
+/// alpha
+/// (`at_grid_end`, TI).
+/// @math y = q(min(max(x, lo), c)), lo = 0 or -c
+/// @grad dx = dout inside (lo, c) (everywhere if not clipped); dalpha = sum of dout at x >= c minus, when signed, the
+/// sum of dout at x <= -c
+/// @source Choi et al. 2018, PACT, with the scale rounded up to a power of two; TI's PACT2 [ti-semantics 2.3]
 struct Pact {
   static constexpr std::string_view name = "Pact";
   int bits = 8;
   bool is_signed = false;
   Rounding rounding = Rounding::half_up;
   bool clipped = true;
-  static constexpr auto fields = std::tuple{Field{"bits", &Pact::bits}, Field{"is_signed", &Pact::is_signed},
-                                            Field{"rounding", &Pact::rounding}, Field{"clipped", &Pact::clipped}};
+  bool at_grid_end = false;
+  static constexpr auto fields =
+      std::tuple{Field{"bits", &Pact::bits}, Field{"is_signed", &Pact::is_signed}, Field{"rounding", &Pact::rounding},
+                 Field{"clipped", &Pact::clipped}, Field{"at_grid_end", &Pact::at_grid_end}};
   /// The grid under a clip.
   QuantSpec spec(double alpha) const { return spec_for_clip(alpha, bits, is_signed); }
+  /// Where x is cut.
+  double limit(double alpha) const;
   Shape infer(std::span<const Shape> in) const;
   template <class T>
   void forward(const Forward<T>& f) const;

@@ -120,16 +120,23 @@ Shape Pact::infer(std::span<const Shape> in) const {
   return in[0];
 }
 
+double Pact::limit(double alpha) const {
+  return at_grid_end ? std::ldexp(1.0, spec(alpha).exponent()) : std::max(alpha, kMinClip);
+}
+
 template <class T>
 void Pact::forward(const Forward<T>& f) const {
   const double alpha = static_cast<double>(f.in[1].data[0]);
   if (!std::isfinite(alpha)) throw DataError("Pact: alpha is not a finite number; has the training diverged?");
-  quantize_view(f.in[0], f.out, spec(alpha), rounding);
+  if (at_grid_end) return quantize_view(f.in[0], f.out, spec(alpha), rounding);
+  const T hi = static_cast<T>(limit(alpha)), lo = is_signed ? -hi : T(0);
+  detail::map(f, [=](T x) { return std::min(std::max(x, lo), hi); });
+  quantize_view(View<const T>{f.out.data, f.out.shape}, f.out, spec(alpha), rounding);
 }
 
 template <class T>
 void Pact::backward(const Backward<T>& b) const {
-  const T hi = b.in[1].data[0], lo = is_signed ? -hi : T(0);
+  const T hi = static_cast<T>(limit(static_cast<double>(b.in[1].data[0]))), lo = is_signed ? -hi : T(0);
   const bool everywhere = !clipped;
   detail::map_gradient(b, [=](T x, T dy) { return everywhere || (lo < x && x < hi) ? dy : T(0); });
   if (!b.din[1]) return;

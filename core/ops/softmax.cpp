@@ -84,6 +84,15 @@ T weight_of(std::span<const View<const T>> in, T label) {
   return in.size() < 3 ? T(1) : in[2].data[static_cast<std::int64_t>(label)];
 }
 
+/// The sum of all classes' weights.
+template <class T>
+double all_weights(std::span<const View<const T>> in) {
+  if (in.size() < 3) return in[0].shape.c;
+  double sum = 0;
+  for (const T w : in[2].span()) sum += static_cast<double>(w);
+  return sum;
+}
+
 /// How many pixels count, each as much as it weighs. @throws DataError naming the first label that is neither a class
 /// nor the ignored one
 template <class T>
@@ -128,21 +137,24 @@ template <class T>
 void CrossEntropy::forward(const Forward<T>& f) const {
   const std::int64_t c = f.in[0].shape.c;
   const T* labels = f.in[1].data;
-  const double counted = count_labels(*this, f.in);
+  const double counted = count_labels(*this, f.in), weights = all_weights(f.in);
+  const double everywhere = label_smoothing / static_cast<double>(c);
   const auto sum = detail::pixel_sums(f.in[1].count(), c, [&](std::int64_t begin, std::int64_t end, double* parts) {
     std::vector<T> log_sums(static_cast<std::size_t>(end - begin));
     softmax_rows<T>(f.in[0].data + begin * c, nullptr, log_sums.data(), end - begin, c, T(1));
     for (std::int64_t p = begin; p < end; ++p) {
       if (labels[p] == static_cast<T>(ignore_label)) continue;
       const T* x = f.in[0].data + p * c;
-      double mean = 0;
+      const double log_sum = static_cast<double>(log_sums[static_cast<std::size_t>(p - begin)]);
+      double smooth = 0;
       if (label_smoothing != 0) {
-        for (std::int64_t i = 0; i < c; ++i) mean += static_cast<double>(x[i]);
-        mean /= static_cast<double>(c);
+        for (std::int64_t i = 0; i < c; ++i) {
+          smooth += static_cast<double>(weight_of(f.in, static_cast<T>(i))) * static_cast<double>(x[i]);
+        }
+        smooth = everywhere * (weights * log_sum - smooth);
       }
-      const double loss = static_cast<double>(log_sums[static_cast<std::size_t>(p - begin)]) - label_smoothing * mean -
-                          (1 - label_smoothing) * static_cast<double>(x[static_cast<std::int64_t>(labels[p])]);
-      parts[0] += static_cast<double>(weight_of(f.in, labels[p])) * loss;
+      const double loss = log_sum - static_cast<double>(x[static_cast<std::int64_t>(labels[p])]);
+      parts[0] += smooth + (1 - label_smoothing) * static_cast<double>(weight_of(f.in, labels[p])) * loss;
     }
   });
   f.out.data[0] = counted > 0 ? static_cast<T>(sum[0] / counted) : T(0);
@@ -156,17 +168,20 @@ void CrossEntropy::backward(const Backward<T>& b) const {
   const double counted = count_labels(*this, b.in);
   if (!(counted > 0)) return;
   const T of_all = b.dout.data[0] / static_cast<T>(counted);
-  const T everywhere = static_cast<T>(label_smoothing / static_cast<double>(c));
+  const T everywhere = of_all * static_cast<T>(label_smoothing / static_cast<double>(c));
+  const T smooth = everywhere * static_cast<T>(all_weights(b.in));
   parallel_for(b.in[1].count(), detail::rows_per_chunk(4 * c), [&](std::int64_t begin, std::int64_t end) {
     std::vector<T> probabilities(static_cast<std::size_t>((end - begin) * c));
     softmax_rows<T>(b.in[0].data + begin * c, probabilities.data(), nullptr, end - begin, c, T(1));
     for (std::int64_t p = begin; p < end; ++p) {
       if (labels[p] == static_cast<T>(ignore_label)) continue;
       const T* probability = probabilities.data() + (p - begin) * c;
-      const T scale = of_all * weight_of(b.in, labels[p]);
+      const T scale = of_all * weight_of(b.in, labels[p]) * static_cast<T>(1 - label_smoothing);
       T* dx = b.din[0].data + p * c;
-      for (std::int64_t i = 0; i < c; ++i) dx[i] += scale * (probability[i] - everywhere);
-      dx[static_cast<std::int64_t>(labels[p])] -= scale * static_cast<T>(1 - label_smoothing);
+      for (std::int64_t i = 0; i < c; ++i) {
+        dx[i] += (scale + smooth) * probability[i] - everywhere * weight_of(b.in, static_cast<T>(i));
+      }
+      dx[static_cast<std::int64_t>(labels[p])] -= scale;
     }
   });
 }

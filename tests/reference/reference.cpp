@@ -281,13 +281,13 @@ Tensor<double> run(const CrossEntropy& op, Inputs in, Context) {
   for (std::int64_t p = 0; p < s.pixels(); ++p) {
     const int label = static_cast<int>(in[1][p]);
     if (label == op.ignore_label) continue;
-    const double weight = in.size() > 2 ? in[2][label] : 1;
-    counted += weight;
+    const auto weight = [&](int c) { return in.size() > 2 ? in[2][c] : 1; };
+    counted += weight(label);
     double total = 0;
     for (int c = 0; c < s.c; ++c) total += std::exp(in[0][p * s.c + c]);
     for (int c = 0; c < s.c; ++c) {
       const double target = (c == label ? 1 - op.label_smoothing : 0) + op.label_smoothing / s.c;
-      loss -= weight * target * std::log(std::exp(in[0][p * s.c + c]) / total);
+      loss -= weight(c) * target * std::log(std::exp(in[0][p * s.c + c]) / total);
     }
   }
   return make({1, 1, 1, 1}, [&](int, int, int, int) { return counted == 0 ? 0 : loss / counted; });
@@ -313,8 +313,12 @@ Tensor<double> run(const Pact& op, Inputs in, Context) {
   double range = 1.0 / 65536;
   while (range < in[1][0]) range *= 2;
   const double codes = std::pow(2.0, op.bits - (op.is_signed ? 1 : 0));
-  return each(in[0],
-              [&](double x) { return on_grid(x, range / codes, op.is_signed ? -codes : 0, codes - 1, op.rounding); });
+  const double cut = op.at_grid_end ? range : in[1][0];
+  return each(in[0], [&](double x) {
+    if (x > cut) x = cut;
+    if (x < (op.is_signed ? -cut : 0)) x = op.is_signed ? -cut : 0;
+    return on_grid(x, range / codes, op.is_signed ? -codes : 0, codes - 1, op.rounding);
+  });
 }
 
 Tensor<double> run(const Tqt& op, Inputs in, Context) {

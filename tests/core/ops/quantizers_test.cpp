@@ -114,6 +114,7 @@ TEST(Quantizers, pact) {
       const auto fill = [alpha](Tensor<double>& t, Random&) { t[0] = alpha; };
       harness::CheckOptions options{.fill = {uniform(-9, 9), fill}, .differentiable = false, .float_tolerance = 0};
       check_op(Pact{.bits = 8, .is_signed = is_signed}, {{2, 61, 67, 11}, {1, 1, 1, 1}}, options);
+      check_op(Pact{.bits = 8, .is_signed = is_signed, .at_grid_end = true}, {{2, 61, 67, 11}, {1, 1, 1, 1}}, options);
       check_op(Pact{.bits = 4, .is_signed = is_signed, .rounding = Rounding::half_even}, {{1, 3, 3, 5}, {1, 1, 1, 1}},
                options);
     }
@@ -131,6 +132,30 @@ TEST(Quantizers, pact_gradient) {
   const Tensor<float> inside_unsigned({1, 1, 1, 7}, std::vector<float>{0.5f, 0.5f, 0.5f, 0.5f, 3.5f, 0.5f, 0.5f});
   EXPECT_EQ(gradient(Pact{}, {x, alpha}, 0), inside_unsigned);
   EXPECT_EQ(gradient(Pact{}, {x, alpha}, 1)[0], 0.5f + 3 + 3);
+}
+
+// Forward and gradient cut at the same place: no element passes uncut without a gradient, none is cut and has one.
+TEST(Quantizers, pact_cuts_where_its_gradient_ends) {
+  const Tensor<float> alpha({1, 1, 1, 1}, 0.75f);
+  Tensor<float> x({1, 1, 1, 401});
+  for (std::int64_t i = 0; i < x.count(); ++i) x[i] = static_cast<float>(i - 200) / 100;
+  for (const bool is_signed : {true, false}) {
+    for (const bool at_grid_end : {true, false}) {
+      const Pact op{.bits = 16, .is_signed = is_signed, .at_grid_end = at_grid_end};
+      EXPECT_EQ(op.limit(0.75), at_grid_end ? 1.0 : 0.75);
+      Tensor<float> y(x.shape());
+      OpState state;
+      const std::array<View<const float>, 2> in{x.view(), alpha.view()};
+      op.forward(Forward<float>{.in = in, .out = y.view(), .state = state});
+      const Tensor<float> dx = gradient(op, {x, alpha}, 0);
+      for (std::int64_t i = 0; i < x.count(); ++i) {
+        const bool passed = std::abs(y[i] - x[i]) < 1e-4f;
+        const float size = std::abs(x[i]);
+        if (std::abs(size - static_cast<float>(op.limit(0.75))) < 1e-3f || size < 1e-3f) continue;  // on the limit
+        EXPECT_EQ(passed, dx[i] == 3.5f) << x[i] << (is_signed ? " signed" : " unsigned");
+      }
+    }
+  }
 }
 
 TEST(Quantizers, merged_quant_takes_its_gradient_from_the_float_path) {
