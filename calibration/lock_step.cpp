@@ -43,8 +43,8 @@ Moments moments_of(View<const float> view) {
 
 }  // namespace
 
-LockStep::LockStep(const Graph& reference, const SpecMap& specs, const LockStepOptions& options)
-    : options_(options), graph_(insert_quantizers(reference, specs, options.quantizers)), reference_(reference) {
+LockStep::LockStep(const Graph& reference, const Graph& start, const SpecMap& specs, const LockStepOptions& options)
+    : options_(options), graph_(insert_quantizers(start, specs, options.quantizers)), reference_(reference) {
   require(graph_.inputs().size() == 1, "LockStep: one input wanted");
   plan();
   for (int i = 0; i < static_cast<int>(graph_.nodes().size()); ++i) {

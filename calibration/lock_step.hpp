@@ -32,8 +32,9 @@ struct Movement {
 /// have been corrected on the same images. @source TI's QuantCalibrateModule [ti-semantics 4]
 class LockStep {
  public:
-  /// `reference` has no batch norm; `specs` are first grids, by value name; the widths stay.
-  LockStep(const Graph& reference, const SpecMap& specs, const LockStepOptions& options);
+  /// `reference`, the float network to follow, has no batch norm; `start` are the same layers, perhaps with other
+  /// weights: it goes on the grids `specs`, by value name, whose widths stay.
+  LockStep(const Graph& reference, const Graph& start, const SpecMap& specs, const LockStepOptions& options);
 
   /// One batch; image 0 of it has the position `first` in the calibration set. For every layer with a bias and every
   /// channel: b += factor * (mean of the float output - mean of the quantized output), and if `weight_factor` is not 0,

@@ -43,7 +43,7 @@ struct Part {
 Extremes percentile_extremes(View<const float> tensor, double percent, std::uint64_t seed) {
   const Shape& shape = tensor.shape;
   Sampling sampling;
-  if (shape.h > 4 && shape.w > 4) {
+  if (percent > 0 && shape.h > 4 && shape.w > 4) {
     const Random random(seed);
     sampling = {static_cast<int>(random.word(0) & 1), static_cast<int>(random.word(1) & 1), 2};
   }

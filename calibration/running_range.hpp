@@ -14,8 +14,9 @@ class RunningRange {
  public:
   static constexpr double kPercent = 0.01;  ///< TI's: cut at each tail
 
-  /// Adds a batch, `percent` of its elements cut at each tail. Of tensors larger than 4x4, every second row and column
-  /// is looked at, from a phase that the seed decides. Does not depend on the number of threads.
+  /// Adds a batch, `percent` of its elements cut at each tail. Where some are cut, every second row and column of
+  /// tensors larger than 4x4 is looked at, from a phase that the seed decides; with a percentage of 0 the extremes are
+  /// those of all elements. Does not depend on the number of threads.
   void add(View<const float> batch, std::uint64_t seed, double percent = kPercent);
 
   std::int64_t batches() const { return batches_; }

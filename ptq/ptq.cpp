@@ -64,14 +64,30 @@ PtqOptions tidl(int weight_bits, int activation_bits) {
           .passes = {"fold_batch_norm", "clip_weights", "quantize", "correct_bias"}};
 }
 
+/// @throws UsageError for an unknown pass, and for an exact one that would take an inexact one's result for the network
+/// to come close to
+std::vector<const Pass*> passes_named(const std::vector<std::string>& names) {
+  std::vector<const Pass*> passes;
+  for (const std::string& name : names) {
+    const Pass& pass = find_by_name<Pass>("pass", name, pass_table());
+    if (pass.is_exact && !passes.empty() && !passes.back()->is_exact) {
+      throw UsageError("pass '" + name + "' stands after '" + std::string(passes.back()->name) +
+                       "': it rewrites the float network, so it must come before what departs from that");
+    }
+    passes.push_back(&pass);
+  }
+  return passes;
+}
+
 constexpr std::array kPresets{PtqPreset{"simple", simple}, PtqPreset{"best", best}, PtqPreset{"tidl", tidl}};
 
 }  // namespace
 
 std::span<const Pass> pass_table() {
   static constexpr std::array table{
-      Pass{"fold_batch_norm", "batch norm into weights", run_fold_batch_norm},
-      Pass{"rescale_channels", "factors per channel for the least noise at the output", rescale_channels},
+      Pass{"fold_batch_norm", "batch norm into weights", run_fold_batch_norm, true},
+      Pass{"uncap_relu", "TI: ReLU6 becomes ReLU, bounded by the end of its grid only", uncap_activations},
+      Pass{"rescale_channels", "factors per channel for the least noise at the output", rescale_channels, true},
       Pass{"clip_weights", "TI: clamp weights that are 16 times their median", clip_weights},
       Pass{"quantize", "insert quantizers on the ranges that the estimators choose", quantize},
       Pass{"search_exponents", "exponents by their cost at the output", search_exponents},
@@ -91,8 +107,7 @@ PtqOptions ptq_preset(const std::string& name, int weight_bits, int activation_b
 
 PtqResult post_training_quantize(const Graph& graph, ImageSource& images, const PtqOptions& options,
                                  const std::function<void(const std::string&, int, int)>& on_pass) {
-  std::vector<const Pass*> passes;
-  for (const std::string& name : options.passes) passes.push_back(&find_by_name<Pass>("pass", name, pass_table()));
+  const std::vector<const Pass*> passes = passes_named(options.passes);
   nlohmann::json log = nlohmann::json::array();
   nlohmann::json entry;
   PassContext context{.images = images,
@@ -109,6 +124,7 @@ PtqResult post_training_quantize(const Graph& graph, ImageSource& images, const 
     entry = nlohmann::json::object();
     const auto start = std::chrono::steady_clock::now();
     current = passes[i]->run(current, context);
+    if (passes[i]->is_exact) context.reference = current;
     entry["pass"] = options.passes[i];
     entry["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     log.push_back(entry);

@@ -1,7 +1,9 @@
-// The passes that choose first grids (`quantize`) and that clip weights as TI does (`clip_weights`).
+// The passes that choose first grids (`quantize`) and that limit activations and weights as TI does (`uncap_relu`,
+// `clip_weights`).
 #include "calibration/collect.hpp"
 #include "calibration/estimators/estimators.hpp"
 #include "core/passes/clamp_weights.hpp"
+#include "core/passes/uncap_relu.hpp"
 #include "ptq/pass.hpp"
 
 namespace binade {
@@ -32,11 +34,15 @@ Graph quantize(const Graph& graph, PassContext& context) {
     specs[graph.name(id)] = weights.choose(TensorStats::of(graph.tensor(id).view()),
                                            {.bits = widths(id), .is_signed = true, .percentile = options.percentile});
   }
-  context.reference = graph;
   context.report["images"] = context.images.count();
   return insert_quantizers(graph, specs, context.quantizers);
 }
 
+Graph uncap_activations(const Graph& graph, PassContext&) {
+  return uncap_relu(graph);
+}
+
+/// The float network that biases are corrected against keeps its weights.
 Graph clip_weights(const Graph& graph, PassContext& context) {
   Graph result = graph;
   auto& clipped = context.report["clipped"] = nlohmann::json::array();

@@ -1,4 +1,5 @@
 // The pass that searches exponents by what they cost at the network's output.
+#include "core/base/error.hpp"
 #include "core/passes/layers.hpp"
 #include "ptq/measured_noise.hpp"
 #include "ptq/pass.hpp"
@@ -15,9 +16,10 @@ Graph search_exponents(const Graph& graph, PassContext& context) {
   };
   for (const ActivationSite& site : model.activations()) choose(context.reference.name(site.value), site.exponent);
   for (const WeightSite& site : model.weights()) {
-    const ValueId id = site.node->in[kWeights];
-    choose(context.reference.name(id),
-           model.weight_exponent(site, context.reference.tensor(id), context.quantizers.weights));
+    const std::string& name = context.reference.name(site.node->in[kWeights]);
+    ValueId id{};
+    require(graph.find(name, id) && graph.is_parameter(id), "search_exponents: no weights '" + name + "'");
+    choose(name, model.weight_exponent(site, graph.tensor(id), context.quantizers.weights));
   }
   context.report["changed"] = changed;
   context.report["quantizers"] = specs.size();

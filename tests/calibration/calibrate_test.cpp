@@ -152,7 +152,7 @@ TEST(TiCalibration, BiasesMoveByFivePercentOfTheDifference) {
   const Graph graph = one_layer(0.3F, 0.0F);
   const SpecMap specs{{"x", {7, 8, true}}, {"w", {2, 4, true}}, {"y", {7, 8, true}}};  // w: 0.25
   const LockStepOptions options{.batch = 4, .running_ranges = false};
-  LockStep lock_step(graph, specs, options);
+  LockStep lock_step(graph, graph, specs, options);
   const Tensor<float> images({4, 1, 1, 2}, 0.5F);
   // Float 0.3, quantized 0.25: the difference is 0.05, then 0.95 times as much, and so on.
   double left = 0.05;
@@ -169,7 +169,7 @@ TEST(TiCalibration, BiasesMoveByFivePercentOfTheDifference) {
 TEST(TiCalibration, WeightsMoveByTheRatioOfDeviations) {
   const Graph graph = one_layer(0.3F, 0.0F);
   const SpecMap specs{{"x", {7, 8, true}}, {"w", {2, 4, true}}, {"y", {5, 8, true}}};
-  LockStep lock_step(graph, specs, {.batch = 2, .running_ranges = false});
+  LockStep lock_step(graph, graph, specs, {.batch = 2, .running_ranges = false});
   Tensor<float> images({2, 1, 1, 2});
   images[0] = images[1] = 0.5F;
   lock_step.step(images.view(), 0, 0, 0.05);
@@ -184,7 +184,7 @@ TEST(TiCalibration, RangesAreAveragedAndRoundedUp) {
   // Appendix C: batch maxima 4, 6, 3: 4, then 6, then 4.5, whose clip is 8.
   Graph graph;
   graph.set_output(graph.add("y", Relu{}, {graph.input("x", {1, 1, 1, 4})}));
-  LockStep lock_step(graph, {{"x", {0, 8, true}}, {"y", {0, 8, true}}}, {.batch = 1, .percentile = 0});
+  LockStep lock_step(graph, graph, {{"x", {0, 8, true}}, {"y", {0, 8, true}}}, {.batch = 1, .percentile = 0});
   const double fracs[] = {6, 5, 5};  // 256 / 4, 256 / 8, 256 / 8
   int i = 0;
   for (const float largest : {4.0F, 6.0F, 3.0F}) {
@@ -236,6 +236,60 @@ TEST(TiCalibration, GridsOfTheConformanceVectors) {
     EXPECT_EQ(quantize(v.value, range.spec(8), v.rounding), v.code) << v.value;
     EXPECT_EQ(dequantize(v.code, range.spec(8)), v.real) << v.value;
   }
+}
+
+/// y = relu6(x) on four channels, whose images reach 8.5 `reaching` times.
+Graph capped() {
+  Graph graph;
+  graph.set_output(graph.add("y", Clip{.lo = 0, .hi = 6}, {graph.input("x", {1, 1, 1, 4})}));
+  return graph;
+}
+Tensor<float> with_peaks(int reaching) {
+  Tensor<float> images = random_images(32, {1, 1, 1, 4}, 3);
+  for (std::int64_t i = 0; i < images.count(); ++i) images[i] = std::abs(images[i]);
+  for (int i = 0; i < reaching; ++i) images[4 * i] = 8.5F;
+  return images;
+}
+
+TEST(TiCalibration, ReluSixLosesItsCap) {
+  TensorImages few(with_peaks(1));
+  CalibrateOptions options = calibrate_preset("ti-simple", 8, 8);
+  EXPECT_TRUE(options.uncap_relu);
+  options.batch = 32;
+  EXPECT_EQ(quantizer_specs(calibrate(capped(), few, options).quantized).at("y"), spec_for_clip(8.5, 8, false));
+  options.uncap_relu = false;
+  EXPECT_EQ(quantizer_specs(calibrate(capped(), few, options).quantized).at("y"), spec_for_clip(6, 8, false));
+}
+
+TEST(TiCalibration, CapsThatANetworkLivesByStay) {
+  TensorImages all(with_peaks(32));
+  CalibrateOptions options = calibrate_preset("ti-simple", 8, 8);
+  options.batch = 32;
+  const CalibrateResult result = calibrate(capped(), all, options);
+  EXPECT_TRUE(result.report["relu_caps"]["kept"].get<bool>());
+  EXPECT_EQ(quantizer_specs(result.quantized).at("y"), spec_for_clip(6, 8, false));
+}
+
+// TI follows the float network as it was given; its weights are limited in the quantized one only.
+TEST(TiCalibration, ClampedWeightsAreMadeUpForByBiases) {
+  Graph graph;
+  Tensor<float> w({1, 1, 1, 4}, 1.0F);
+  w[3] = 40;
+  graph.set_output(graph.add(
+      "y", Linear{},
+      {graph.input("x", {1, 1, 1, 4}), graph.parameter("w", w), graph.parameter("b", Tensor<float>({1, 1, 1, 1}))}));
+  const Tensor<float> seen({8, 1, 1, 4}, 0.5F);
+  TensorImages images(seen);
+  CalibrateOptions options = calibrate_preset("ti-advanced", 8, 8);
+  options.bias_bits = 32;
+  options.iterations = 400;
+  const Graph quantized = calibrate(graph, images, options).quantized;
+  ValueId id{};
+  ASSERT_TRUE(quantized.find("w", id));
+  EXPECT_EQ(quantized.tensor(id)[3], 15.0F);
+  ASSERT_TRUE(quantized.find("b", id));
+  const double x = fake_quantize(0.5, quantizer_specs(quantized).at("x"), Rounding::half_up);
+  EXPECT_NEAR(static_cast<double>(quantized.tensor(id)[0]), 43 * 0.5 - 18 * x, 1e-3);
 }
 
 TEST(TiCalibration, PresetsHaveTisConstants) {

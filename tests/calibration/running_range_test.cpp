@@ -22,6 +22,19 @@ TEST(RunningRange, CutsOutliersBelowTheShare) {
   EXPECT_EQ(percentile_extremes(x.view(), 0.01, 0).max, 100);
 }
 
+TEST(RunningRange, WithoutACutAllElementsCount) {
+  for (std::int64_t at = 0; at < 64; at += 9) {
+    Tensor<float> x({1, 8, 8, 1}, 1.0F);
+    x[at] = -5;
+    x[63 - at] = 7;
+    for (std::uint64_t seed = 0; seed < 4; ++seed) {
+      const Extremes found = percentile_extremes(x.view(), 0, seed);
+      EXPECT_EQ(found.min, -5);
+      EXPECT_EQ(found.max, 7);
+    }
+  }
+}
+
 TEST(RunningRange, ConstantTensorsHaveARange) {
   const Tensor<float> zero({2, 8, 8, 3}), three({2, 8, 8, 3}, 3.0f);
   EXPECT_EQ(percentile_extremes(zero.view(), 0.01, 0).max, 0);

@@ -235,6 +235,44 @@ TEST_F(Passes, TiClampsOnlyPathologicalWeights) {
   EXPECT_EQ(report["clipped"].size(), 1U);
 }
 
+// Whatever is done to the weights that go on grids, biases are corrected against the network that was given.
+TEST_F(Passes, TiClampsTheQuantizedNetworkAndFollowsTheFloatOne) {
+  Graph graph;
+  const ValueId x = graph.input("x", {1, 1, 1, 4});
+  Tensor<float> w({2, 1, 1, 4}, 1.0F);
+  w[3] = 40;
+  graph.set_output(
+      graph.add("y", Linear{}, {x, graph.parameter("w", w), graph.parameter("b", Tensor<float>({1, 1, 1, 2}))}));
+  Tensor<float> seen = random_images(64, {1, 1, 1, 4}, 1);
+  for (float& v : seen.span()) v = std::abs(v);
+  double wanted = 0;
+  for (std::int64_t i = 0; i < 64; ++i)
+    wanted += (seen[4 * i] + seen[4 * i + 1] + seen[4 * i + 2] + 40 * seen[4 * i + 3]) / 64;
+  TensorImages images(seen);
+  PtqOptions options = ptq_preset("tidl", 8, 8);
+  options.bias_bits = 32;
+  const PtqResult result = post_training_quantize(graph, images, options);
+  ValueId id{};
+  ASSERT_TRUE(result.quantized.find("w", id));
+  EXPECT_EQ(result.quantized.tensor(id)[3], 15.0F);
+  ASSERT_TRUE(result.reference.find("w", id));
+  EXPECT_EQ(result.reference.tensor(id)[3], 40.0F);
+  ASSERT_TRUE(result.quantized.find("b", id));
+  double mean = static_cast<double>(result.quantized.tensor(id)[0]);  // of the clamped layer, and its input's codes
+  const QuantSpec grid = quantizer_specs(result.quantized).at("x");
+  for (std::int64_t i = 0; i < 256; ++i) {
+    mean += (i % 4 == 3 ? 15.0 : 1.0) / 64 * static_cast<double>(fake_quantize(seen[i], grid, Rounding::half_up));
+  }
+  EXPECT_NEAR(mean, wanted, 1e-4);
+}
+
+TEST_F(Passes, ExactPassesComeFirst) {
+  TensorImages images(images_);
+  PtqOptions options = ptq_preset("tidl", 8, 8);
+  options.passes = {"fold_batch_norm", "clip_weights", "rescale_channels", "quantize"};
+  EXPECT_THROW(post_training_quantize(network_, images, options), UsageError);
+}
+
 TEST_F(Passes, AWalkSeesWhatAStraightRunSees) {
   const Graph folded = fold_batch_norm(network_);
   TensorImages images(images_);
