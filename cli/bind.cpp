@@ -202,6 +202,9 @@ void bind(Flags& flags, QatOptions& options) {
   add("checkpoint-steps", train.checkpoint_steps, "steps between two checkpoints; 0: one per epoch");
   add("loss-jump", train.loss_jump, "so many times the least loss means divergence; 0: only NaN does");
   add("sample-steps", options.watch.sample_steps, "steps between two samples in telemetry.csv; 0: none");
+  add("bias-write-back-step", options.watch.bias_write_back_step,
+      "TI: the step before which biases are set to their codes, once; -1: never");
+  add("uncap-relu", options.graph.uncap_relu, "TI: ReLU6 becomes ReLU, bounded by the end of its grid only");
   add("hold-flips", options.watch.hold_flips, "tqt: changes of an exponent in 100 steps that hold it; 0: never");
   add("hold-margin", options.watch.hold_margin, "tqt: how far outside of its interval a held threshold is released");
   add("freeze-above", options.watch.oscillation.freeze_above,
@@ -240,6 +243,7 @@ void bind(Flags& flags, CalibrateOptions& options) {
   add("percentile", options.percentile, "percent cut at each tail by the ranges `running` and `percentile`");
   add("headroom-bits", options.headroom_bits, "how often the chosen ranges of activations are doubled");
   add("bias-bits", options.bias_bits, "width of biases: 32, 16 or 8");
+  add("uncap-relu", options.uncap_relu, "TI: ReLU6 becomes ReLU, bounded by the end of its grid only");
   add("clamp-weights", options.clamp_weights, "TI: clamp weights that are 16 times their median");
   add("per-channel-depthwise", options.per_channel_depthwise,
       "a grid per channel for depthwise weights; they are kept on one grid with 8 bits more for the whole tensor, "

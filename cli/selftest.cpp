@@ -257,7 +257,7 @@ int run_selftest(const std::vector<std::string>& arguments) {
   flags.add("seed", selftest.seed, "of the moments");
   flags.add("resume.kills", selftest.kills, "how often the run is killed");
   flags.add("resume.quantizer", selftest.quantizer, "what learns in it",
-            {.choices = {"tqt", "pact", "pact-ema", "lsq", "fixed"}});
+            {.choices = {"tqt", "pact", "pact-pow2", "pact-ema", "lsq", "fixed"}});
   std::vector<std::string> words;
   if (!flags.read(arguments, &words, "NAME")) return kDone;
   if (words.size() != 1) {

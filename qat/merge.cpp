@@ -1,4 +1,5 @@
 // A quantized path on running statistics beside a float path on batch statistics.
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -117,14 +118,18 @@ class Merger {
     Tensor<float> result = now;
     const double epsilon = std::get<BatchNorm>(norm.op).epsilon;
     const std::int64_t length = now.count() / now.shape().n;
-    double there = 0, moved = 0;
+    double there = 0, moved = 0, largest = 0;
+    for (const float w : now.span()) largest = std::max(largest, std::abs(static_cast<double>(w)));
     for (std::int64_t i = 0; i < now.count(); ++i) {
       const std::int64_t o = i / length;
       const double gain = static_cast<double>(network_.tensor(norm.in[1])[o]) /
                           std::sqrt(static_cast<double>(network_.tensor(norm.in[4])[o]) + epsilon);
       result[i] = gain == 0 ? own[i] : static_cast<float>(static_cast<double>(now[i]) / gain);
-      there += std::pow(static_cast<double>(merged[i]), 2);
-      moved += std::pow(static_cast<double>(now[i]) - static_cast<double>(merged[i]), 2);
+      // Clamping moves the largest far (clamp_weights), but to one and the same magnitude.
+      const double before = static_cast<double>(merged[i]), after = static_cast<double>(now[i]);
+      if (std::abs(after) == largest && std::abs(before) > largest && before * after > 0) continue;
+      there += before * before;
+      moved += (after - before) * (after - before);
     }
     if (moved > 0.25 * there) {
       throw UsageError("merge: the weights of '" + layer.name +

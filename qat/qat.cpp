@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/passes/measure_batch_norm.hpp"
+#include "core/passes/uncap_relu.hpp"
 
 namespace binade {
 namespace {
@@ -44,13 +46,32 @@ QatOptions ti(int, int) {
                    .log_steps = 10,
                    .loss_jump = 4};
   options.train.update.weight_decay = 1e-4;
-  options.graph = {.merge = true, .quantizer = "pact-ema", .snap = true};
+  options.graph = {.merge = true, .quantizer = "pact-ema", .uncap_relu = true, .snap = true};
+  options.watch.bias_write_back_step = 85;
   return options;
+}
+
+/// Choi et al. regularise their clips by L2; how strongly they leave open. PaddleSlim's strength.
+QatOptions pact(int weight_bits, int activation_bits) {
+  QatOptions options = best(weight_bits, activation_bits);
+  options.graph.quantizer = "pact";
+  options.train.update.threshold_decay = 1e-4;
+  return options;
+}
+
+/// The network with batch norms that hold the statistics of the first batch where they held none: by batch statistics,
+/// an identity would be normalised away.
+Graph with_statistics(const Graph& reference, TrainingSource& source, int batch) {
+  const std::vector<std::string> identities = identity_batch_norms(reference);
+  if (identities.empty() || source.count() < batch) return reference;
+  source.start_epoch(0, batch);
+  return measure_batch_norm(reference, identities, source.next().images);
 }
 
 constexpr std::array kPresets{
     QatPreset{"best", "learned thresholds, taught by the float network, from the best start", "best", best},
     QatPreset{"ti-qat", "TI's recipe: running ranges, SGD at 1e-5, labels", "tidl", ti},
+    QatPreset{"pact", "clips learned with L2 on them, taught by the float network", "best", pact},
 };
 
 }  // namespace
@@ -68,6 +89,8 @@ std::map<std::string, std::string> settings(const QatOptions& options) {
           {"snap", fmt::format("{}", options.graph.snap)},
           {"merge", fmt::format("{}", options.graph.merge)},
           {"clipped", fmt::format("{}", options.graph.clipped)},
+          {"uncap_relu", fmt::format("{}", options.graph.uncap_relu)},
+          {"bias_write_back_step", fmt::format("{}", watch.bias_write_back_step)},
           {"threshold_learning_rate", text(options.threshold_learning_rate)},
           {"sample_steps", fmt::format("{}", watch.sample_steps)},
           {"hold_flips", fmt::format("{}", watch.hold_flips)},
@@ -105,9 +128,11 @@ QatResult quantization_aware_train(const Graph& start, const Graph& reference, T
     throw UsageError(fmt::format("batch norm is merged with the quantizers pact-ema and fixed only, not with {}",
                                  options.graph.quantizer));
   }
-  const Graph begin = options.graph.snap ? with_snapped_weights(start) : start;
-  const Graph first =
-      options.graph.merge ? merged_training_graph(begin, reference) : training_graph(begin, options.graph);
+  Graph begin = options.graph.uncap_relu ? uncap_relu(start) : start;
+  if (options.graph.snap) begin = with_snapped_weights(begin);
+  const Graph first = options.graph.merge
+                          ? merged_training_graph(begin, with_statistics(reference, source, options.train.batch))
+                          : training_graph(begin, options.graph);
   const Graph& network = resume != nullptr ? resume->network : first;
   TrainOptions train_options = options.train;
   if (train_options.schedule.learning_rate > 0) {

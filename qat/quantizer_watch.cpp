@@ -151,7 +151,7 @@ void QuantizerWatch::see(ValueId id, View<const float> view, std::int64_t step) 
 void QuantizerWatch::after_update(Executor<float>& executor, std::int64_t step) {
   for (Watched& watched : watched_) {
     const Op& op = op_of(executor, watched.site.node);
-    if (options_.running_ranges && !ranges_frozen_) follow_ranges(executor, watched);
+    if (options_.running_ranges) follow_ranges(executor, watched);
     if (std::holds_alternative<Lsq>(op)) {
       float& learned = *executor.update_parameter(*watched.site.learned).data;
       learned = std::max(learned, static_cast<float>(kLeastStep));
@@ -170,9 +170,25 @@ void QuantizerWatch::after_update(Executor<float>& executor, std::int64_t step) 
                &weights = specs_[static_cast<std::size_t>(site.weights)];
     if (!input || !weights) continue;
     const QuantSpec spec = bias_spec(*input, *weights, largest(executor, site.bias), fake.spec.bits);
-    if (spec == fake.spec) continue;
-    fake.spec = spec;
-    executor.set_attributes(site.node, fake);
+    if (spec != fake.spec) {
+      fake.spec = spec;
+      executor.set_attributes(site.node, fake);
+    }
+    if (step + 1 == options_.bias_write_back_step) write_back(executor, site);
+  }
+}
+
+/// A bias becomes what its codes say; one that is merged does so through the batch norm's beta.
+void QuantizerWatch::write_back(Executor<float>& executor, const BiasSite& site) const {
+  const Graph& graph = executor.graph();
+  const auto& fake = std::get<FakeQuant>(op_of(executor, site.node));
+  const Tensor<float> now =
+      merged_value(graph, site.bias, [&](ValueId parameter) { return executor.parameter(parameter); });
+  const Node* merge = graph.producer(site.bias);
+  constexpr std::size_t kBeta = 1;
+  const View<float> kept = executor.update_parameter(merge == nullptr ? site.bias : merge->in[kBeta]);
+  for (std::int64_t c = 0; c < now.count(); ++c) {
+    kept.data[c] += fake_quantize(now[c], fake.spec, fake.rounding) - now[c];
   }
 }
 
@@ -189,9 +205,9 @@ void QuantizerWatch::follow_ranges(Executor<float>& executor, Watched& watched) 
   if (auto* merged = std::get_if<MergedQuant>(&op)) spec = &merged->spec;
   if (spec == nullptr) return;
   const QuantSpec before = *spec;
-  if (watched.site.role == QuantizerRole::weights) {
+  if (watched.site.role == QuantizerRole::weights) {  // TI freezes those of activations only
     *spec = spec_for_clip(largest(executor, watched.site.value), before.bits, true);
-  } else if (watched.range.batches() > 0) {
+  } else if (!ranges_frozen_ && watched.range.batches() > 0) {
     *spec = watched.range.spec(before.bits);
   }
   if (!(*spec == before)) executor.set_attributes(watched.site.node, op);

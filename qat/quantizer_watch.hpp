@@ -20,7 +20,10 @@ struct WatchOptions {
   /// pact-ema: activations follow running percentile ranges, weights their maximum; the ranges of one step are the
   /// grids of the next.
   bool running_ranges = false;
-  int range_freeze_epoch = -1;  ///< pact-ema: from this epoch (0, 1, ...) on grids stay; -1: never
+  int range_freeze_epoch = -1;  ///< pact-ema: from this epoch (0, 1, ...) on grids of activations stay; -1: never
+  /// Before this step (0, 1, ...) biases are set to their codes, once, as TI does it at 85 [ti-semantics 2.5]; -1:
+  /// never.
+  int bias_write_back_step = -1;
   int statistics_freeze_epoch =
       -1;                     ///< from this epoch on batch norms use and keep their running statistics; -1: never
   int sample_steps = 10;      ///< steps between two samples of the record; 0: none
@@ -85,6 +88,7 @@ class QuantizerWatch final : public StepObserver {
   /// The largest magnitude of a parameter or of merged ones.
   double largest(const Executor<float>& executor, ValueId id) const;
   void follow_ranges(Executor<float>& executor, Watched& watched);
+  void write_back(Executor<float>& executor, const BiasSite& site) const;
   void note_exponent(Executor<float>& executor, Watched& watched, std::int64_t step);
   void sample(const Executor<float>& executor, Watched& watched, std::int64_t step);
   void warn(Watched& watched, int kind, const std::string& sentence);

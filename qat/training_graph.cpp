@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::array kKinds{
     QuantizerKind{"tqt", "learned log2 thresholds, of weights too (Jain et al. 2019)"},
-    QuantizerKind{"pact", "learned clips of activations with an L2 regulariser (Choi et al. 2018)"},
+    QuantizerKind{"pact", "learned clips of activations, cut at the clip itself (Choi et al. 2018)"},
+    QuantizerKind{"pact-pow2", "learned clips of activations, cut at the power of two at or above the clip (TI)"},
     QuantizerKind{"pact-ema", "TI's PACT2: running percentile ranges, rounded up to a power of two"},
     QuantizerKind{"lsq", "learned steps of any size, no fixed point (Esser et al. 2020): for comparison"},
     QuantizerKind{"fixed", "grids stay as they are, weights alone are trained"},
@@ -45,13 +46,19 @@ void emit_tqt(Rewriter& to, const Node& node, const FakeQuant& fake) {
   to.replace(node.out, to.target().add(node.name, op, {x, threshold}));
 }
 
-void emit_pact(Rewriter& to, const Node& node, const FakeQuant& fake, bool clipped) {
+/// Alpha begins inside the range: from 2^k it would need but one nudge to double the step. Where x is cut at alpha,
+/// only a quarter of a step lies between, so that every element keeps its code.
+void emit_pact(Rewriter& to, const Node& node, const FakeQuant& fake, const TrainingGraphOptions& options) {
   const ValueId x = to(node.in[0]);
-  // Just inside the range: an alpha of 2^k would need but one nudge to double the step.
-  const double alpha = std::ldexp(0.75, fake.spec.exponent());
+  const bool at_grid_end = options.quantizer == "pact-pow2";
+  const double end = std::ldexp(1.0, fake.spec.exponent());
+  const double alpha = at_grid_end ? 0.75 * end : end - fake.spec.step() / 4;
   const ValueId clip = scalar_parameter(to.target(), node.name + ".alpha", alpha);
-  const Pact op{
-      .bits = fake.spec.bits, .is_signed = fake.spec.is_signed, .rounding = fake.rounding, .clipped = clipped};
+  const Pact op{.bits = fake.spec.bits,
+                .is_signed = fake.spec.is_signed,
+                .rounding = fake.rounding,
+                .clipped = options.clipped,
+                .at_grid_end = at_grid_end};
   to.replace(node.out, to.target().add(node.name, op, {x, clip}));
 }
 
@@ -88,6 +95,12 @@ double max_abs(std::span<const float> elements) {
   return largest;
 }
 
+/// Whether a Clip in front of a quantizer takes away codes that it has.
+bool moves_a_code(const Clip& clip, const FakeQuant& fake) {
+  return quantize(clip.hi, fake.spec, fake.rounding) < fake.spec.max_code() ||
+         quantize(clip.lo, fake.spec, fake.rounding) > fake.spec.min_code();
+}
+
 }  // namespace
 
 std::span<const QuantizerKind> quantizer_kinds() {
@@ -118,7 +131,8 @@ Graph training_graph(const Graph& quantized, const TrainingGraphOptions& options
     if (role != QuantizerRole::bias && !is_image) {
       if (kind == "tqt") return emit_tqt(to, node, *fake);
       if (kind == "lsq") return emit_lsq(to, node, *fake);
-      if (kind == "pact" && role == QuantizerRole::activation) return emit_pact(to, node, *fake, options.clipped);
+      const bool is_pact = kind == "pact" || kind == "pact-pow2";
+      if (is_pact && role == QuantizerRole::activation) return emit_pact(to, node, *fake, options);
     }
     FakeQuant plain = *fake;
     plain.clipped = options.clipped;
@@ -195,8 +209,15 @@ Graph frozen_graph(const Graph& training) {
         },
         node.op);
     const FakeQuant fake{.spec = spec_at(training, training.value(node.out).node), .rounding = rounding};
-    const std::size_t value = std::holds_alternative<MergedQuant>(node.op) ? 1 : 0;
-    to.replace(node.out, to.target().add(node.name, fake, {to(node.in[value])}));
+    ValueId value = to(node.in[std::holds_alternative<MergedQuant>(node.op) ? 1 : 0]);
+    if (const auto* pact = std::get_if<Pact>(&node.op)) {
+      const double limit = pact->limit(static_cast<double>(training.tensor(node.in[1])[0]));
+      const Clip clip{.lo = pact->is_signed ? -limit : 0, .hi = limit};
+      if (moves_a_code(clip, fake)) {
+        value = to.target().add(to.target().unique_name(node.name + ".clip"), clip, {value});
+      }
+    }
+    to.replace(node.out, to.target().add(node.name, fake, {value}));
   });
   frozen = without_dead_nodes(frozen);  // the float path of merged layers
   for (const BiasSite& site : bias_sites(frozen)) {

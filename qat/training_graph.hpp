@@ -19,22 +19,23 @@ struct QuantizerKind {
   std::string_view name, summary;
 };
 
-/// tqt, pact, pact-ema, lsq, fixed.
+/// tqt, pact, pact-pow2, pact-ema, lsq, fixed.
 std::span<const QuantizerKind> quantizer_kinds();
 
 struct TrainingGraphOptions {
   bool merge = false;             ///< see merged_training_graph(); with pact-ema and fixed only
   std::string quantizer = "tqt";  ///< of the table
+  bool uncap_relu = false;        ///< see uncap_relu(): TI's quantizers stand in the place of ReLU6
   bool snap = false;              ///< TI's first iteration: weights begin on their codes, whatever lay between
   bool clipped = true;            ///< straight-through only inside the range; false: everywhere (not tqt, lsq)
 };
 
 /// Replaces the FakeQuant nodes of a quantized graph by quantizers that learn, under the same names; what they learn is
 /// a parameter "NAME.threshold" (tqt: log2, in the middle of the exponents' interval, so that both neighbours are
-/// equally far), "NAME.alpha" (pact) or "NAME.step" (lsq), and starts at the grid that is there. Outputs stay what they
-/// are. pact leaves weights on their grids; pact-ema and fixed leave all FakeQuant nodes, whose grids the first of them
-/// moves during training. So do those of images, except under lsq. Biases keep FakeQuant nodes, except under lsq: where
-/// there are no fixed-point accumulators they stay float.
+/// equally far), "NAME.alpha" (pact, pact-pow2) or "NAME.step" (lsq), and starts at the grid that is there. Outputs
+/// stay what they are. pact and pact-pow2 leave weights on their grids; pact-ema and fixed leave all FakeQuant nodes,
+/// whose grids the first of them moves during training. So do those of images, except under lsq. Biases keep FakeQuant
+/// nodes, except under lsq: where there are no fixed-point accumulators they stay float.
 /// @throws UsageError for an unknown kind
 Graph training_graph(const Graph& quantized, const TrainingGraphOptions& options);
 
@@ -50,7 +51,8 @@ Graph with_snapped_weights(const Graph& quantized);
 /// that of the grid behind their layer. Nothing for others.
 std::map<std::string, double> parameter_units(const Graph& quantized);
 
-/// The network on the grids that were learned: every Tqt and Pact becomes a FakeQuant, biases follow. Lsq stays: its
+/// The network on the grids that were learned: every Tqt and Pact becomes a FakeQuant, behind a Clip where Pact cuts
+/// below its last code; biases follow. Lsq stays: its
 /// steps are no fixed-point grids.
 Graph frozen_graph(const Graph& training);
 

@@ -1,6 +1,7 @@
 // One run of the network, with the moments of each norm's input kept per image and joined in the images' order.
 #include "core/passes/measure_batch_norm.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <vector>
@@ -27,7 +28,26 @@ void set_statistics(Graph& graph, const Node& node, const ChannelMoments& moment
   }
 }
 
+bool all_near(const Tensor<float>& tensor, double value, double tolerance) {
+  return std::all_of(tensor.span().begin(), tensor.span().end(),
+                     [&](float x) { return std::abs(static_cast<double>(x) - value) <= tolerance; });
+}
+
 }  // namespace
+
+std::vector<std::string> identity_batch_norms(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const Node& node : graph.nodes()) {
+    const auto* norm = std::get_if<BatchNorm>(&node.op);
+    if (norm == nullptr) continue;
+    if (!std::all_of(node.in.begin() + 1, node.in.end(), [&](ValueId id) { return graph.is_parameter(id); })) continue;
+    const double near = norm->epsilon + 1e-6;
+    const bool is_identity = all_near(graph.tensor(node.in[1]), 1, near) && all_near(graph.tensor(node.in[3]), 0, 0) &&
+                             all_near(graph.tensor(node.in[4]), 1, near);
+    if (is_identity) names.push_back(node.name);
+  }
+  return names;
+}
 
 Graph measure_batch_norm(const Graph& graph, std::span<const std::string> norms, View<const float> images) {
   std::map<ValueId, std::vector<ChannelMoments>> measured;  // by the norm's input

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/graph/graph.hpp"
 
@@ -15,5 +16,9 @@ namespace binade {
 /// before, m', s^2 measured over images and pixels
 /// @shape images {n, h, w, c} as the graph's input
 Graph measure_batch_norm(const Graph& graph, std::span<const std::string> norms, View<const float> images);
+
+/// The names of the BatchNorm nodes that hold no statistics: every channel has mean 0 and, up to epsilon, gamma 1 and
+/// variance 1, as where weights of a folded network were loaded.
+std::vector<std::string> identity_batch_norms(const Graph& graph);
 
 }  // namespace binade

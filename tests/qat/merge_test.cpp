@@ -5,6 +5,8 @@
 
 #include "core/base/error.hpp"
 #include "core/execute/executor.hpp"
+#include "core/passes/load_weights.hpp"
+#include "core/passes/measure_batch_norm.hpp"
 #include "qat/qat.hpp"
 #include "tests/qat/small_quantized.hpp"
 
@@ -142,6 +144,70 @@ TEST(Merge, LearnsFreezesItsStatisticsAndContinues) {
     }
     EXPECT_TRUE(again.checkpoint.trainer.observer.text == whole.checkpoint.trainer.observer.text);
   }
+}
+
+/// The trained network folded, its batch norms put back as identities: what a folded file gives.
+Graph with_identities() {
+  LoadedWeights loaded;
+  const Graph identities = load_weights(tiny_network(), fold_batch_norm(trained()), {}, loaded);
+  EXPECT_EQ(identity_batch_norms(identities), loaded.identities);
+  EXPECT_EQ(loaded.identities.size(), 4U);
+  EXPECT_TRUE(identity_batch_norms(trained()).empty());
+  return identities;
+}
+
+// Batch statistics would normalise an identity away: gamma and beta take what the first batch shows.
+TEST(Merge, IdentitiesOfAFoldedNetworkCanBeTrained) {
+  const Graph network = with_identities();
+  const Graph start = small_quantized(network, 8, 8);
+  QatOptions options = qat_presets()[1].make(8, 8);
+  options.train.epochs = 6;
+  options.train.batch = 32;
+  options.train.loss_jump = 0;
+  StripeSource source(160, 40);
+  const QatResult result = quantization_aware_train(start, network, source, options);
+  const Tensor<float> images = stripe_images(64, 8);
+  const std::vector<float> wanted = output(network, images), found = output(result.quantized, images);
+  double signal = 0, noise = 0;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    signal += std::pow(wanted[i], 2);
+    noise += std::pow(wanted[i] - found[i], 2);
+  }
+  EXPECT_GT(10 * std::log10(signal / noise), 10);
+}
+
+// Thirty steps of which the 20th finds biases on their codes; weights' grids move to the end, activations' do not.
+TEST(Merge, TiWritesBiasesBackOnceAndFreezesActivationsOnly) {
+  QatOptions options = qat_presets()[1].make(8, 8);
+  EXPECT_EQ(options.watch.bias_write_back_step, 85);
+  EXPECT_TRUE(options.graph.uncap_relu);
+  options.train.epochs = 3;
+  options.train.batch = 16;
+  options.train.schedule.learning_rate = 1e-12;  // nothing moves but what TI's schedule moves
+  options.train.update.weight_decay = 0;
+  options.train.checkpoint_steps = 1;
+  options.train.loss_jump = 0;
+  options.watch.bias_write_back_step = 20;
+  StripeSource source(160, 40);
+  std::vector<Graph> at;
+  const QatCallbacks callbacks{.on_checkpoint = [&](const TrainCheckpoint& state, std::span<const TelemetryRow>) {
+    at.push_back(state.network);
+  }};
+  quantization_aware_train(small_quantized(trained(), 8, 8, 8), trained(), source, options, callbacks);
+  const auto off_codes = [](const Graph& network) {
+    int found = 0;
+    for (const BiasSite& site : bias_sites(network)) {
+      const auto& fake = std::get<FakeQuant>(network.nodes()[static_cast<std::size_t>(site.node)].op);
+      const Tensor<float> bias =
+          merged_value(network, site.bias, [&](ValueId id) { return network.tensor(id).view(); });
+      for (const float b : bias.span())
+        found += std::abs(fake_quantize(b, fake.spec, fake.rounding) - b) > 1e-6F ? 1 : 0;
+    }
+    return found;
+  };
+  ASSERT_GT(at.size(), 25U);
+  EXPECT_GT(off_codes(at[19]), 10);
+  EXPECT_EQ(off_codes(at[20]), 0);
 }
 
 TEST(Merge, StatisticsCanBeMadeAnew) {

@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "core/execute/executor.hpp"
+#include "core/passes/verify_integer.hpp"
 #include "tests/qat/small_quantized.hpp"
 
 namespace binade {
@@ -49,7 +50,27 @@ TEST(TrainingGraph, GoingThereChangesNoOutput) {
   }
   EXPECT_EQ(count<Tqt>(training_graph(quantized, {.quantizer = "tqt"})), 12);  // 8 activations but the image, 5 weights
   EXPECT_EQ(count<Pact>(training_graph(quantized, {.quantizer = "pact"})), 7);
+  EXPECT_EQ(count<Pact>(training_graph(quantized, {.quantizer = "pact-pow2"})), 7);
   EXPECT_THROW(training_graph(quantized, {.quantizer = "tqd"}), UsageError);
+}
+
+// Where Pact cuts inside of its grid, so does the frozen network, and its integers.
+TEST(TrainingGraph, AClipInsideOfTheGridIsKept) {
+  const Graph quantized = small_quantized(tiny_network(), 8, 8);
+  const Tensor<float> images = stripe_images(8, 5);
+  Graph training = training_graph(quantized, {.quantizer = "pact"});
+  for (const QuantizerSite& site : quantizer_sites(training)) {
+    if (site.learned) training.tensor(*site.learned)[0] *= 0.61F;
+  }
+  const Graph frozen = frozen_graph(training);
+  EXPECT_EQ(count<Clip>(frozen), count<Clip>(quantized) + 7);
+  EXPECT_EQ(output(frozen, images), output(training, images));
+  EXPECT_NE(output(frozen, images), output(quantized, images));
+  const Lowered lowered = lower(frozen, {});
+  IntegerVerifier verifier(frozen, lowered.program);
+  verifier.check(images.view());
+  EXPECT_GT(verifier.result().elements, 0);
+  EXPECT_EQ(verifier.result().mismatches, 0);
 }
 
 TEST(TrainingGraph, WhatWasLearnedIsFrozenAndBiasesFollow) {
