@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/base/denormals.hpp"
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
 #include "core/base/parallel.hpp"
@@ -90,6 +91,7 @@ Trainer::Trainer(const Graph& network, const LossOptions& loss, std::vector<Para
 }
 
 double Trainer::step(const LabelledBatch& batch, const Rates& rates) {
+  const FlushDenormals flush;
   std::vector<View<const float>> inputs{batch.images};
   if (loss_.labels) inputs.push_back(batch.labels);
   if (teacher_) inputs.push_back(teacher_->forward(batch.images));

@@ -12,6 +12,7 @@
 
 #include <sched.h>
 
+#include "core/base/denormals.hpp"
 #include "core/base/error.hpp"
 
 namespace binade {
@@ -127,6 +128,7 @@ class Pool {
   }
 
   void serve(int index, std::uint64_t seen) {
+    const FlushDenormals flush;
     lane = index;
     const auto is_new = [&] { return state_.load() >> kGeneration != seen; };
     for (;;) {
@@ -194,6 +196,7 @@ int current_lane() {
 void parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) {
   require(grain > 0, "parallel_for: grain must be positive");
   if (n <= 0) return;
+  const FlushDenormals flush;
   if (n <= grain) return body(0, n);  // one range: what it calls may still go parallel
   if (inside || thread_count() == 1) {
     const bool nested = inside;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/base/denormals.hpp"
 #include "core/base/error.hpp"
 #include "core/execute/batch_losses.hpp"
 #include "core/execute/depth_first.hpp"
@@ -125,12 +126,14 @@ Executor<T>& Executor<T>::operator=(Executor&&) noexcept = default;
 
 template <class T>
 View<const T> Executor<T>::forward(std::span<const View<const float>> inputs, const Tap<T>& tap) {
+  const FlushDenormals flush;
   impl_->check_inputs(inputs);
   return impl_->training() ? impl_->train_forward(inputs, tap) : impl_->inference.run(inputs, tap);
 }
 
 template <class T>
 void Executor<T>::backward(View<const T> dout) {
+  const FlushDenormals flush;
   require(impl_->training(), "backward needs Mode::training");
   require(impl_->batch > 0 && impl_->whole, "backward before forward");
   impl_->train_backward(dout);
@@ -138,6 +141,7 @@ void Executor<T>::backward(View<const T> dout) {
 
 template <class T>
 T Executor<T>::step(std::span<const View<const float>> inputs, const Tap<T>& tap, Together together) {
+  const FlushDenormals flush;
   impl_->check_inputs(inputs);
   require(impl_->training(), "step needs Mode::training");
   require(is_loss(impl_->graph, impl_->graph.output()), "step: the graph's output is not a loss");

@@ -6,6 +6,7 @@
 #include <numbers>
 #include <type_traits>
 
+#include "core/base/denormals.hpp"
 #include "core/ops/detail.hpp"
 #include "core/ops/simd/elementwise.hpp"
 #include "core/ops/simd/quantize_gradient.hpp"
@@ -45,7 +46,7 @@ ClampedQuantizer<T>::ClampedQuantizer(const Op* clamp, const Tqt& quantizer, dou
   // except away from zero; the tie above the highest, which is odd, always leaves.
   lo_ = static_cast<T>(std::ldexp(static_cast<double>(spec_.min_code()) - 0.5, -spec_.frac));
   hi_ = static_cast<T>(std::ldexp(static_cast<double>(spec_.max_code()) + 0.5, -spec_.frac));
-  if (rounding_ != Rounding::half_away) lo_ = std::nextafter(lo_, -kNoLimit<T>);
+  if (rounding_ != Rounding::half_away) lo_ = next_below(lo_);
 }
 
 template <class T>

@@ -5,6 +5,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "core/base/denormals.hpp"
 #include "core/ops/clamped_quantizer.hpp"
 #include "core/ops/detail.hpp"
 #include "core/ops/simd/elementwise.hpp"
@@ -174,7 +175,7 @@ template <class T, class Inside, class Outside>
 double learned_gradient(const Backward<T>& b, T lo, T hi, bool closed, Inside inside, Outside outside) {
   const T *x = b.in[0].data, *y = b.out.data, *dy = b.dout.data;
   T* dx = b.din[0] ? b.din[0].data : nullptr;
-  const T low = closed ? lo : std::nextafter(lo, std::numeric_limits<T>::infinity());  // from now on: low <= x < hi
+  const T low = closed ? lo : next_above(lo);  // from now on: low <= x < hi
   return detail::chunked_sum(b.dout.count(), [&](std::int64_t begin, std::int64_t end) {
     if (dx != nullptr) {
       for (std::int64_t i = begin; i < end; ++i) dx[i] += low <= x[i] && x[i] < hi ? dy[i] : T(0);
