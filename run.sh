@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 
 BUILD=${BINADE_BUILD:-build}
 DEMO=${BINADE_DEMO:-out/demo}
-PACKAGES=(cmake ninja-build ccache g++ git pkg-config libeigen3-dev libopencv-dev libpng-dev libhdf5-dev
+PACKAGES=(cmake ninja-build ccache g++ git pkg-config libeigen3-dev libopencv-dev libpng-dev libjpeg-dev zlib1g-dev libhdf5-dev
           libboost-program-options-dev libboost-dev libdnnl-dev ocl-icd-opencl-dev libonnx-dev libprotobuf-dev protobuf-compiler
           nlohmann-json3-dev libfmt-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev)
 CI_PACKAGES=(clang-format clang-tidy)

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
 #include <vector>
 
 #include <fmt/format.h>
@@ -12,6 +11,7 @@
 #include "core/base/error.hpp"
 #include "core/io/checkpoint.hpp"
 #include "core/io/onnx_import.hpp"
+#include "core/io/read_file.hpp"
 #include "core/models/models.hpp"
 
 namespace binade {
@@ -38,14 +38,6 @@ std::string known_endings() {
   return text;
 }
 
-std::vector<std::byte> head_of(const std::filesystem::path& path) {
-  std::vector<std::byte> head(kSniffedBytes);
-  std::ifstream in(path, std::ios::binary);
-  in.read(reinterpret_cast<char*>(head.data()), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
-  return head;
-}
-
 /// Null if no format that is read has the ending.
 const ModelFormat* find_format(const std::filesystem::path& path) {
   const std::string ending = ending_of(path);
@@ -55,7 +47,7 @@ const ModelFormat* find_format(const std::filesystem::path& path) {
   }
   if (candidates.empty()) return nullptr;
   if (candidates.size() > 1) {
-    const std::vector<std::byte> head = head_of(path);
+    const std::vector<std::byte> head = read_head(path, "a model", kSniffedBytes);
     for (const ModelFormat* format : candidates) {
       if (format->sniff != nullptr && format->sniff(head)) return format;
     }

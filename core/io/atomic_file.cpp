@@ -13,36 +13,22 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/base/shown.hpp"
+#include "core/io/descriptor.hpp"
 
 namespace binade {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// An open file descriptor that closes itself.
-class Descriptor {
- public:
-  Descriptor(const fs::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
-
 [[noreturn]] void fail(const fs::path& path, const std::string& what) {
   const int reason = errno;
   std::error_code ignored;
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (!fs::is_directory(folder, ignored)) {
-    throw DataError(fmt::format("cannot write '{}': the folder '{}' does not exist", path.string(), folder.string()));
+    throw DataError(fmt::format("cannot write {}: the folder {} does not exist", shown(path), shown(folder)));
   }
-  throw DataError(fmt::format("cannot write '{}': {}: {}", path.string(), what, std::strerror(reason)));
+  throw DataError(fmt::format("cannot write {}: {}: {}", shown(path), what, std::strerror(reason)));
 }
 
 /// Unique within the folder: by process and a count, so that two writers never share a temporary.

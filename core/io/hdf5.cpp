@@ -1,56 +1,33 @@
-// The HDF5 C interface, wrapped: handles close themselves, errors are collected instead of printed.
+// The HDF5 C interface, wrapped: handles close themselves, errors are collected instead of printed, files that are
+// written stay in memory until they are whole.
 #include "core/io/hdf5.hpp"
 
 #include <hdf5.h>
 
 #include <algorithm>
+#include <atomic>
 #include <type_traits>
 
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/base/shown.hpp"
+#include "core/io/hdf5_guard.hpp"
+#include "core/io/read_file.hpp"
 
 namespace binade {
 namespace {
 
+using hdf5::fail;
+using hdf5::Handle;
+
+constexpr std::size_t kMostTextBytes = std::size_t{1} << 20;  ///< of an attribute
+
 static_assert(std::is_same_v<hid_t, std::int64_t>, "HDF5 1.10 and later have 64-bit handles");
-
-/// A handle and the function that closes it.
-class Handle {
- public:
-  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
-  ~Handle() {
-    if (id_ >= 0) close_(id_);
-  }
-  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-  explicit operator bool() const { return id_ >= 0; }
-  hid_t get() const { return id_; }
-
- private:
-  hid_t id_;
-  herr_t (*close_)(hid_t);
-};
 
 /// The library would print every error, also those that we expect and handle.
 void silence() {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-}
-
-/// The innermost description on HDF5's error stack.
-std::string library_reason() {
-  std::string reason;
-  const auto visit = [](unsigned depth, const H5E_error2_t* error, void* out) -> herr_t {
-    if (depth == 0 && error->desc != nullptr) *static_cast<std::string*>(out) = error->desc;
-    return 0;
-  };
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, visit, &reason);
-  return reason.empty() ? "" : fmt::format(" (HDF5: {})", reason);
-}
-
-[[noreturn]] void fail(const std::string& file, const std::string& path, std::string_view what) {
-  throw DataError(fmt::format("'{}': {} '{}'{}", file, what, path, library_reason()));
 }
 
 template <class T>
@@ -65,28 +42,15 @@ hid_t memory_type() {
 }
 
 Handle open_dataset(std::int64_t file, const std::string& name, const std::string& path) {
+  hdf5::check_links(file, name, path);
   const hid_t id = H5Dopen2(file, path.c_str(), H5P_DEFAULT);
   if (id < 0) fail(name, path, "there is no data set");
   return {id, H5Dclose};
 }
 
-std::vector<std::int64_t> dims_of(const Handle& dataset, const std::string& file, const std::string& path) {
-  const Handle space(H5Dget_space(dataset.get()), H5Sclose);
-  const int rank = space ? H5Sget_simple_extent_ndims(space.get()) : -1;
-  std::vector<hsize_t> extents(static_cast<std::size_t>(std::max(rank, 0)));
-  if (rank < 0 || (rank > 0 && H5Sget_simple_extent_dims(space.get(), extents.data(), nullptr) < 0)) {
-    fail(file, path, "cannot read the extents of");
-  }
-  std::vector<std::int64_t> dims;
-  for (const hsize_t extent : extents) {
-    if (extent > (hsize_t{1} << 40)) fail(file, path, "absurd extents of");
-    dims.push_back(static_cast<std::int64_t>(extent));
-  }
-  return dims;
-}
-
 Handle open_attribute(std::int64_t file, const std::string& file_name, const std::string& object,
                       const std::string& name) {
+  hdf5::check_links(file, file_name, object);
   const hid_t id = H5Aopen_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT);
   if (id < 0) fail(file_name, object + "@" + name, "there is no attribute");
   return {id, H5Aclose};
@@ -99,7 +63,7 @@ T scalar_attribute(std::int64_t file, const std::string& file_name, const std::s
   const Handle space(H5Aget_space(attribute.get()), H5Sclose), type(H5Aget_type(attribute.get()), H5Tclose);
   T value{};
   if (!space || !type || H5Sget_simple_extent_npoints(space.get()) != 1 || H5Tget_class(type.get()) != wanted ||
-      H5Aread(attribute.get(), memory_type<T>(), &value) < 0) {
+      !hdf5::is_plain_number(type.get()) || H5Aread(attribute.get(), memory_type<T>(), &value) < 0) {
     fail(file_name, object + "@" + name, wanted == H5T_INTEGER ? "want one integer in" : "want one real in");
   }
   return value;
@@ -124,35 +88,49 @@ Handle creation_properties(hid_t kind) {
 
 }  // namespace
 
-Hdf5File::Hdf5File(const std::filesystem::path& path, Access access, Options options) : name_(path.string()) {
+Hdf5File::Hdf5File(const std::filesystem::path& path) : name_(shown(path)) {
   silence();
-  std::error_code error;
-  if (access == Access::read) {
-    if (!std::filesystem::exists(path, error)) throw DataError(fmt::format("there is no file '{}'", name_));
-    if (H5Fis_hdf5(path.c_str()) <= 0) throw DataError(fmt::format("'{}' is not an HDF5 file, or is cut off", name_));
-    id_ = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (id_ < 0)
-      throw DataError(fmt::format("cannot open '{}': the file is damaged or cut off{}", name_, library_reason()));
-    return;
-  }
-  const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
-  if (options.user_block_bytes > 0) H5Pset_userblock(creation.get(), options.user_block_bytes);
-  id_ = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), H5P_DEFAULT);
-  if (id_ < 0) throw DataError(fmt::format("cannot create '{}': does its folder exist?{}", name_, library_reason()));
+  const std::vector<std::byte> head = read_head(path, "an HDF5 file", 1);  // a file that can be read
+  if (head.empty() || H5Fis_hdf5(path.c_str()) <= 0)
+    throw DataError(fmt::format("{} is not an HDF5 file, or is cut off", name_));
+  hdf5::read_in_a_child_first(path, name_);
+  id_ = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  if (id_ < 0) fail(name_, "/", "the file is damaged or cut off; cannot open");
+}
+
+Hdf5File Hdf5File::in_memory(std::size_t user_block_bytes) {
+  silence();
+  // The library tells open files apart by their names.
+  static std::atomic<int> count{0};
+  Hdf5File file;
+  file.name_ = fmt::format("(HDF5 in memory {})", count++);
+  const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose), access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  if (user_block_bytes > 0) H5Pset_userblock(creation.get(), user_block_bytes);
+  constexpr std::size_t kStep = std::size_t{1} << 22;
+  H5Pset_fapl_core(access.get(), kStep, false);
+  file.id_ = H5Fcreate(file.name_.c_str(), H5F_ACC_TRUNC, creation.get(), access.get());
+  if (file.id_ < 0) fail(file.name_, "/", "cannot create");
+  return file;
 }
 
 Hdf5File::~Hdf5File() {
   if (id_ >= 0) H5Fclose(id_);
 }
 
-void Hdf5File::close() {
-  if (id_ < 0) return;
-  if (H5Fflush(id_, H5F_SCOPE_GLOBAL) < 0 || H5Fclose(std::exchange(id_, -1)) < 0) {
-    throw DataError(fmt::format("cannot finish '{}': is the disk full?{}", name_, library_reason()));
-  }
+std::vector<std::byte> Hdf5File::bytes() const {
+  const bool flushed = H5Fflush(id_, H5F_SCOPE_GLOBAL) >= 0;
+  const ssize_t size = flushed ? H5Fget_file_image(id_, nullptr, 0) : -1;
+  hsize_t block = 0;  // the image begins after it
+  const Handle creation(H5Fget_create_plist(id_), H5Pclose);
+  if (size <= 0 || !creation || H5Pget_userblock(creation.get(), &block) < 0) fail(name_, "/", "cannot finish");
+  const auto length = static_cast<std::size_t>(size);
+  std::vector<std::byte> image(static_cast<std::size_t>(block) + length);
+  if (H5Fget_file_image(id_, image.data() + block, length) != size) fail(name_, "/", "cannot finish");
+  return image;
 }
 
 bool Hdf5File::contains(const std::string& path) const {
+  hdf5::check_links(id_, name_, path);
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {  // every link above must exist
     const std::string part = path.substr(0, end);
     if (part.size() > 1 && H5Lexists(id_, part.c_str(), H5P_DEFAULT) <= 0) return false;
@@ -161,6 +139,7 @@ bool Hdf5File::contains(const std::string& path) const {
 }
 
 std::vector<std::string> Hdf5File::names(const std::string& group) const {
+  hdf5::check_links(id_, name_, group);
   const Handle handle(H5Gopen2(id_, group.c_str(), H5P_DEFAULT), H5Gclose);
   std::vector<std::string> found;
   const auto visit = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
@@ -174,28 +153,14 @@ std::vector<std::string> Hdf5File::names(const std::string& group) const {
 }
 
 std::vector<std::int64_t> Hdf5File::dims(const std::string& path) const {
-  return dims_of(open_dataset(id_, name_, path), name_, path);
+  return hdf5::extents_of(open_dataset(id_, name_, path), name_, path);
 }
 
 template <class T>
 H5Array<T> Hdf5File::read(const std::string& path, std::int64_t limit) const {
   const Handle dataset = open_dataset(id_, name_, path);
-  H5Array<T> array{.dims = dims_of(dataset, name_, path), .elements = {}};
-  std::int64_t count = 1;
-  for (const std::int64_t extent : array.dims) {
-    if (extent > 0 && count > limit / extent) fail(name_, path, "more elements than expected in");
-    count *= extent;
-  }
-  const Handle type(H5Dget_type(dataset.get()), H5Tclose);
-  const H5T_class_t kind = type ? H5Tget_class(type.get()) : H5T_NO_CLASS;
-  if (kind != H5T_INTEGER && kind != H5T_FLOAT) fail(name_, path, "want numbers in");
-  // Uncompressed data cannot be longer than the file: a damaged extent must not allocate.
-  hsize_t file_bytes = 0;
-  const Handle properties(H5Dget_create_plist(dataset.get()), H5Pclose);
-  const bool plain = properties && H5Pget_layout(properties.get()) == H5D_CONTIGUOUS;
-  const auto stored_bytes = static_cast<hsize_t>(count) * H5Tget_size(type.get());
-  if (plain && H5Fget_filesize(id_, &file_bytes) >= 0 && stored_bytes > file_bytes)
-    fail(name_, path, "the file is too short for");
+  H5Array<T> array{.dims = hdf5::extents_of(dataset, name_, path), .elements = {}};
+  const std::int64_t count = hdf5::check_dataset(id_, dataset, limit, name_, path);
   array.elements.resize(static_cast<std::size_t>(count));
   if (count > 0 && H5Dread(dataset.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, array.elements.data()) < 0) {
     fail(name_, path, "cannot read data set");
@@ -219,7 +184,7 @@ void Hdf5File::write(const std::string& path, std::span<const T> elements, std::
     fail(name_, path, "wrong number of elements for");
   if (!elements.empty() &&
       H5Dwrite(dataset.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, elements.data()) < 0) {
-    fail(name_, path, "is the disk full? Cannot write data set");
+    fail(name_, path, "cannot write data set");
   }
 }
 
@@ -249,6 +214,7 @@ void Hdf5File::write_text(const std::string& path, std::string_view text) {
 }
 
 bool Hdf5File::has_attribute(const std::string& object, const std::string& name) const {
+  hdf5::check_links(id_, name_, object);
   return H5Aexists_by_name(id_, object.c_str(), name.c_str(), H5P_DEFAULT) > 0;
 }
 
@@ -257,12 +223,8 @@ std::string Hdf5File::text_attribute(const std::string& object, const std::strin
   const Handle type(H5Aget_type(attribute.get()), H5Tclose);
   const std::string place = object + "@" + name;
   if (!type || H5Tget_class(type.get()) != H5T_STRING) fail(name_, place, "want a string in");
-  if (H5Tis_variable_str(type.get()) > 0) {
-    char* text = nullptr;
-    if (H5Aread(attribute.get(), type.get(), &text) < 0 || text == nullptr) fail(name_, place, "cannot read string");
-    std::string copy = text;
-    H5free_memory(text);
-    return copy;
+  if (H5Tis_variable_str(type.get()) != 0 || H5Tget_size(type.get()) > kMostTextBytes) {
+    fail(name_, place, "want a string of fixed length in");
   }
   std::string text(H5Tget_size(type.get()), '\0');
   if (static_cast<hsize_t>(text.size()) != H5Aget_storage_size(attribute.get()) ||

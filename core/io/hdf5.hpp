@@ -19,22 +19,26 @@ struct H5Array {
   std::vector<T> elements;
 };
 
-/// An open HDF5 file. Paths are absolute ("/parameters/p0"); attribute paths name their object ("/" is the file's).
-/// T may be float, double, std::int8_t, std::uint8_t, std::int32_t, std::int64_t or std::uint64_t; HDF5 converts on
-/// reading. Messages name the file and the path. Not thread-safe, like the library.
+/// An HDF5 file: one that is read, or one that is made in memory. Paths are absolute ("/parameters/p0"); attribute
+/// paths name their object ("/" is the file's). T may be float, double, std::int8_t, std::uint8_t, std::int32_t,
+/// std::int64_t or std::uint64_t; HDF5 converts on reading. Messages name the file and the path. Not thread-safe, like
+/// the library.
+///
+/// What is read lies inside the file: links that are not hard ones, external storage, virtual data sets and filters
+/// other than deflate are refused, and no memory is taken that the file does not account for. The disk is not written
+/// to by the library, which cannot bear it when that fails.
 class Hdf5File {
  public:
-  enum class Access : std::uint8_t { read, create };
-  struct Options {
-    std::size_t user_block_bytes = 0;  ///< reserved at the file's start: 0, or a power of two >= 512
-  };
-
-  /// @throws DataError if the file is missing, is not HDF5 or cannot be created
-  Hdf5File(const std::filesystem::path& path, Access access, Options options);
-  Hdf5File(const std::filesystem::path& path, Access access) : Hdf5File(path, access, Options{}) {}
+  /// Opens a file to read. @throws DataError if it is missing, is not HDF5, is damaged or is no regular file
+  explicit Hdf5File(const std::filesystem::path& path);
+  /// An empty file in memory. `user_block_bytes` are reserved at its start: 0, or a power of two >= 512.
+  static Hdf5File in_memory(std::size_t user_block_bytes);
   ~Hdf5File();
   Hdf5File(Hdf5File&& other) noexcept : id_(std::exchange(other.id_, -1)), name_(std::move(other.name_)) {}
   Hdf5File& operator=(Hdf5File&&) = delete;
+
+  /// The whole file as it would be on disk, of one that was made in memory.
+  std::vector<std::byte> bytes() const;
 
   /// Whether a group or data set is there.
   bool contains(const std::string& path) const;
@@ -61,10 +65,8 @@ class Hdf5File {
   void set_attribute(const std::string& object, const std::string& name, std::int64_t value);
   void set_attribute(const std::string& object, const std::string& name, double value);
 
-  /// Flushes and closes. The destructor does so too, but cannot report that the disk is full.
-  void close();
-
  private:
+  Hdf5File() = default;
   std::int64_t id_ = -1;
   std::string name_;
 };

@@ -232,6 +232,9 @@ Model import_bytes(std::span<const std::byte> bytes, const std::string& origin, 
   });
 }
 
+/// What protobuf reads.
+constexpr std::uint64_t kMostOnnxBytes = (std::uint64_t{1} << 31) - 1;
+
 constexpr std::array<std::string_view, 1> kEndings{".onnx"};
 
 void write_float_network(const Model& model, const std::filesystem::path& path) {
@@ -249,7 +252,7 @@ Model import_onnx(std::span<const std::byte> bytes, const std::string& origin, c
 
 Model import_onnx(const std::filesystem::path& path, const ReadOptions& options) {
   const std::filesystem::path folder = path.parent_path();
-  return import_bytes(read_whole_file(path, "an ONNX file"), path.string(), options, &folder);
+  return import_bytes(read_whole_file(path, "an ONNX file", kMostOnnxBytes), path.string(), options, &folder);
 }
 
 constinit const ModelFormat kOnnxFormat{

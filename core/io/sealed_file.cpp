@@ -1,8 +1,8 @@
 // The block before the HDF5 contents: made when all is written, checked before HDF5 sees anything.
 #include "core/io/sealed_file.hpp"
 
+#include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,6 +11,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/hash.hpp"
+#include "core/base/shown.hpp"
 #include "core/io/atomic_file.hpp"
 #include "core/io/read_file.hpp"
 
@@ -39,9 +40,9 @@ std::string_view text_of(std::span<const std::byte> bytes) {
 void verify(const std::string& name, std::span<const std::byte> bytes, const SealedKind& kind) {
   const std::string_view text = text_of(bytes);
   const std::string magic = first_line_of(kind);
-  if (bytes.empty()) throw DataError(fmt::format("'{}' is empty", name));
+  if (bytes.empty()) throw DataError(fmt::format("{} is empty", name));
   if (!is_sealed(bytes, kind)) {
-    throw DataError(fmt::format("'{}' is not a {}: it does not begin with '{}'{}", name, kind.noun, kind.first_line,
+    throw DataError(fmt::format("{} is not a {}: it does not begin with '{}'{}", name, kind.noun, kind.first_line,
                                 text.starts_with("\x89HDF") ? " (it is some other HDF5 file)" : ""));
   }
   std::size_t wanted = 0;
@@ -49,21 +50,11 @@ void verify(const std::string& name, std::span<const std::byte> bytes, const Sea
   if (line.starts_with("bytes "))
     wanted = static_cast<std::size_t>(std::strtoull(std::string(line.substr(6)).c_str(), nullptr, 10));
   if (bytes.size() < kBlockBytes || bytes.size() - kBlockBytes < wanted) {
-    throw DataError(fmt::format("'{}' is cut off: it has {} bytes of {}", name, bytes.size(), wanted + kBlockBytes));
+    throw DataError(fmt::format("{} is cut off: it has {} bytes of {}", name, bytes.size(), wanted + kBlockBytes));
   }
   if (header_of(bytes.subspan(kBlockBytes), kind) != text.substr(0, kBlockBytes)) {
-    throw DataError(
-        fmt::format("'{}' is damaged: its contents do not match the checksum they were written with", name));
+    throw DataError(fmt::format("{} is damaged: its contents do not match the checksum they were written with", name));
   }
-}
-
-void write_header(const fs::path& path, const SealedKind& kind) {
-  const std::vector<std::byte> bytes = read_whole_file(path, fmt::format("a {} file", kind.noun));
-  const std::string header = header_of(std::span(bytes).subspan(kBlockBytes), kind);
-  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-  file.write(header.data(), static_cast<std::streamsize>(header.size()));
-  file.close();
-  if (!file) throw DataError(fmt::format("cannot finish '{}': is the disk full?", path.string()));
 }
 
 }  // namespace
@@ -73,19 +64,20 @@ bool is_sealed(std::span<const std::byte> head, const SealedKind& kind) {
 }
 
 void save_sealed(const fs::path& path, const SealedKind& kind, const std::function<void(Hdf5File& file)>& write) {
-  with_context(fmt::format("writing the {} '{}'", kind.noun, path.string()), [&] {
-    write_file_atomically(path, [&](const fs::path& temporary) {
-      Hdf5File file(temporary, Hdf5File::Access::create, {.user_block_bytes = kBlockBytes});
-      write(file);
-      file.close();
-      write_header(temporary, kind);
-    });
+  with_context(fmt::format("writing the {} {}", kind.noun, shown(path)), [&] {
+    Hdf5File file = Hdf5File::in_memory(kBlockBytes);
+    write(file);
+    std::vector<std::byte> bytes = file.bytes();
+    require(bytes.size() > kBlockBytes, "an HDF5 file of no more than its user block");
+    const std::string header = header_of(std::span(bytes).subspan(kBlockBytes), kind);
+    std::transform(header.begin(), header.end(), bytes.begin(), [](char c) { return static_cast<std::byte>(c); });
+    write_file_atomically(path, bytes);
   });
 }
 
 Hdf5File open_sealed(const fs::path& path, const SealedKind& kind) {
-  verify(path.string(), read_whole_file(path, fmt::format("a {} file", kind.noun)), kind);
-  return Hdf5File(path, Hdf5File::Access::read);
+  verify(shown(path), read_whole_file(path, fmt::format("a {} file", kind.noun)), kind);
+  return Hdf5File(path);
 }
 
 }  // namespace binade

@@ -19,7 +19,7 @@ struct Predictions {
   std::vector<std::string> hashes;   ///< SHA-256 of the file's bytes, 64 hex digits: what pairs two runs
   std::vector<std::int32_t> labels;  ///< class index, 0 .. classes - 1
   std::vector<std::int32_t> top1;    ///< class of the largest logit; of equal logits the lowest class wins
-  std::vector<std::int32_t> top5;    ///< n x kBest, best first, -1 behind the last when classes < kBest
+  std::vector<std::int32_t> top5;    ///< n x kBest, best first, -1 after the last when classes < kBest
   Tensor<float> logits;              ///< {n, 1, 1, classes}; empty for segmentation
   /// Segmentation: pixel counts n x classes x classes, [image][label][predicted], ignored pixels left out.
   /// Empty for classification. There `labels`, `top1` and `top5` are empty instead.
@@ -43,5 +43,9 @@ struct Predictions {
     return false;
   }
 };
+
+/// @throws DataError unless every vector has its length, labels and predictions are classes, `top1` and `top5` rank the
+/// logits, no logit is NaN and pixel counts can be added up
+void validate(const Predictions& predictions);
 
 }  // namespace binade

@@ -8,13 +8,13 @@
 
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
-#include "core/io/atomic_file.hpp"
-#include "core/io/hdf5.hpp"
+#include "core/base/shown.hpp"
+#include "core/io/sealed_file.hpp"
 
 namespace binade {
 namespace {
 
-constexpr std::string_view kFormat = "binade predictions";
+constexpr SealedKind kKind{.first_line = "Binade predictions", .noun = "predictions file"};
 constexpr std::int64_t kMostElements = std::int64_t{1} << 33;
 
 std::string joined(const std::vector<std::string>& words) {
@@ -64,6 +64,7 @@ std::vector<T> read_vector(const Hdf5File& file, const std::string& path, const 
 Predictions read_column(const Hdf5File& file, const std::string& name) {
   const std::string group = "/" + name;
   Predictions p{.method = name};
+  if (printable(name) != name) throw DataError(fmt::format("'{}' is no name of a column", printable(name)));
   const std::int64_t classes = file.integer_attribute(group, "classes");
   if (classes < 1 || classes > std::numeric_limits<int>::max()) throw DataError("a column with no classes: " + name);
   p.classes = static_cast<int>(classes);
@@ -71,6 +72,7 @@ Predictions read_column(const Hdf5File& file, const std::string& name) {
   p.images = split(file.read_text(group + "/images"));
   p.hashes = split(file.read_text(group + "/hashes"));
   const auto n = static_cast<std::int64_t>(p.hashes.size());
+  if (n > std::numeric_limits<int>::max()) throw DataError(fmt::format("column '{}' has {} images", name, n));
   if (p.images.size() != p.hashes.size()) {
     throw DataError(fmt::format("column '{}' has {} images and {} hashes", name, p.images.size(), p.hashes.size()));
   }
@@ -85,32 +87,21 @@ Predictions read_column(const Hdf5File& file, const std::string& name) {
     const auto logits = read_vector<float>(file, group + "/logits", {n, classes});
     p.logits = Tensor<float>(Shape{static_cast<int>(n), 1, 1, p.classes}, logits);
   }
+  validate(p);
   return p;
-}
-
-Hdf5File open_predictions(const std::filesystem::path& path) {
-  Hdf5File file(path, Hdf5File::Access::read);
-  if (!file.has_attribute("/", "format") || file.text_attribute("/", "format") != kFormat) {
-    throw DataError(
-        fmt::format("'{}' holds no predictions: wanted is the predictions.h5 of a run with --out", path.string()));
-  }
-  return file;
 }
 
 }  // namespace
 
 void write_predictions(const std::filesystem::path& path, const std::vector<Predictions>& columns) {
-  write_file_atomically(path, [&](const std::filesystem::path& temporary) {
-    Hdf5File file(temporary, Hdf5File::Access::create);
-    file.set_attribute("/", "format", kFormat);
+  save_sealed(path, kKind, [&](Hdf5File& file) {
     for (const Predictions& column : columns) write_column(file, column);
-    file.close();
   });
 }
 
 std::vector<Predictions> read_predictions(const std::filesystem::path& path) {
-  return with_context("reading " + path.string(), [&] {
-    const Hdf5File file = open_predictions(path);
+  return with_context("reading " + shown(path), [&] {
+    const Hdf5File file = open_sealed(path, kKind);
     std::vector<Predictions> columns;
     for (const std::string& name : file.names("/")) columns.push_back(read_column(file, name));
     return columns;
@@ -118,8 +109,8 @@ std::vector<Predictions> read_predictions(const std::filesystem::path& path) {
 }
 
 Predictions read_predictions(const std::filesystem::path& path, const std::string& column) {
-  return with_context("reading " + path.string(), [&] {
-    const Hdf5File file = open_predictions(path);
+  return with_context("reading " + shown(path), [&] {
+    const Hdf5File file = open_sealed(path, kKind);
     const std::vector<std::string> names = file.names("/");
     if (column.empty() && names.size() == 1) return read_column(file, names.front());
     const std::vector<std::string_view> known(names.begin(), names.end());

@@ -143,7 +143,7 @@ int compare_ranges(const nlohmann::json& wanted, const std::map<std::string, Ran
 template <class T>
 void run_network(const std::string& name, double tolerance) {
   const Model model = import_onnx(kWeights / (name + ".onnx"));
-  const Hdf5File golden(kWeights / (name + ".golden.h5"), Hdf5File::Access::read);
+  const Hdf5File golden(kWeights / (name + ".golden.h5"));
   const Tensor<float> input = from_nchw(golden.read<float>("/input"));
   RangeTap ranges(model.graph);
   Executor<T> executor(model.graph);
