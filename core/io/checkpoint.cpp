@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/io/json_text.hpp"
 #include "core/io/sealed_file.hpp"
 
 namespace binade {
@@ -85,8 +86,9 @@ void save_checkpoint(const Model& model, const fs::path& path, const std::string
 
 Checkpoint load_checkpoint(const fs::path& path) {
   const Hdf5File file = open_sealed(path, kKind);
-  return with_context(fmt::format("reading the checkpoint '{}'", path.string()), [&] {
+  return with_context(fmt::format("reading the checkpoint {}", shown(path)), [&] {
     Checkpoint checkpoint{.model = model_from_json(file.read_text("/model")), .extra = file.read_text("/extra")};
+    if (!is_flat_json(checkpoint.extra)) throw DataError("what is kept beside the model is nested too deeply");
     read_parameters(file, checkpoint.model.graph);
     return checkpoint;
   });

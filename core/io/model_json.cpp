@@ -6,6 +6,7 @@
 
 #include "core/base/error.hpp"
 #include "core/io/checkpoint.hpp"
+#include "core/io/json_text.hpp"
 #include "core/io/op_json.hpp"
 
 namespace binade {
@@ -37,7 +38,7 @@ const json& member(const json& j, const char* key) {
 
 std::string text(const json& j, const char* key) {
   const json& found = member(j, key);
-  if (!found.is_string()) throw DataError(fmt::format("'{}' is {}, want text", key, found.dump()));
+  if (!found.is_string()) throw DataError(fmt::format("'{}' is {}, want text", key, quoted(found)));
   return found.get<std::string>();
 }
 
@@ -48,8 +49,9 @@ const json& list(const json& j, const char* key) {
 }
 
 std::int64_t integer(const json& j, std::int64_t lo, std::int64_t hi, std::string_view what) {
-  if (!j.is_number_integer() || j.get<std::int64_t>() < lo || j.get<std::int64_t>() > hi) {
-    throw DataError(fmt::format("{} is {}, want an integer in {} .. {}", what, j.dump(), lo, hi));
+  const bool huge = j.is_number_unsigned() && j.get<std::uint64_t>() > std::uint64_t{INT64_MAX};
+  if (!j.is_number_integer() || huge || j.get<std::int64_t>() < lo || j.get<std::int64_t>() > hi) {
+    throw DataError(fmt::format("{} is {}, want an integer in {} .. {}", what, quoted(j), lo, hi));
   }
   return j.get<std::int64_t>();
 }
@@ -116,7 +118,7 @@ Graph graph_from_json(const json& j) {
   // All parameters together must be believable before the first of them is allocated.
   std::int64_t elements = 0;
   for (const json& entry : list(j, "values")) {
-    if (!entry.is_object() || entry.value("kind", "") != "parameter") continue;
+    if (!entry.is_object() || !entry.contains("kind") || entry["kind"] != "parameter") continue;
     elements += shape_from_json(member(entry, "shape"), text(entry, "name")).count();
     if (elements > kMaxElements) throw DataError("its parameters are absurdly large");
   }
@@ -145,8 +147,8 @@ std::string model_to_json(const Model& model) {
 }
 
 Model model_from_json(const std::string& content) {
-  const json j = json::parse(content, nullptr, false);
-  if (!j.is_object()) throw DataError("the description of the model is not JSON");
+  const auto j = parse_json(content, "the description of the model");
+  if (!j.is_object()) throw DataError("the description of the model is no object");
   const std::int64_t format = integer(member(j, "format"), 1, 1 << 20, "the format");
   if (format > kFormat) {
     throw DataError(fmt::format("it has format {}, this program reads up to {}; it was written by a newer version",

@@ -9,6 +9,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
+#include "core/io/json_text.hpp"
 
 namespace binade {
 namespace {
@@ -49,24 +50,25 @@ requires std::is_enum_v<E> json to_json(E v) {
 }
 
 void from_json(const json& j, int& v) {
-  if (!j.is_number_integer()) throw DataError("want an integer, found " + j.dump());
+  if (!j.is_number_integer()) throw DataError("want an integer, found " + quoted(j));
+  const bool huge = j.is_number_unsigned() && j.get<std::uint64_t>() > std::uint64_t{INT64_MAX};
   const auto wide = j.get<std::int64_t>();
-  if (wide < -kMaxField || wide > kMaxField) throw DataError(fmt::format("{} is absurd", j.dump()));
+  if (huge || wide < -kMaxField || wide > kMaxField) throw DataError(fmt::format("{} is absurd", quoted(j)));
   v = static_cast<int>(wide);
 }
 void from_json(const json& j, bool& v) {
-  if (!j.is_boolean()) throw DataError("want true or false, found " + j.dump());
+  if (!j.is_boolean()) throw DataError("want true or false, found " + quoted(j));
   v = j.get<bool>();
 }
 void from_json(const json& j, double& v) {
-  if (!j.is_number()) throw DataError("want a number, found " + j.dump());
+  if (!j.is_number()) throw DataError("want a number, found " + quoted(j));
   v = j.get<double>();
   if (!std::isfinite(v)) throw DataError("want a finite number");
 }
 template <class E>
 requires std::is_enum_v<E>
 void from_json(const json& j, E& v) {
-  if (!j.is_string()) throw DataError("want a word, found " + j.dump());
+  if (!j.is_string()) throw DataError("want a word, found " + quoted(j));
   const auto known = words(v);
   for (std::size_t i = 0; i < known.size(); ++i) {
     if (j.get<std::string>() == known[i]) {
@@ -78,7 +80,7 @@ void from_json(const json& j, E& v) {
 }
 void from_json(const json& j, QuantSpec& spec) {
   if (!j.is_object() || !j.contains("frac") || !j.contains("bits") || !j.contains("is_signed")) {
-    throw DataError("want frac, bits and is_signed, found " + j.dump());
+    throw DataError("want frac, bits and is_signed, found " + quoted(j));
   }
   int frac = 0, bits = 0;
   from_json(j["frac"], frac);

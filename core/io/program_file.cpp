@@ -14,6 +14,7 @@
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
 #include "core/integer/fields.hpp"
+#include "core/io/json_text.hpp"
 #include "core/io/sealed_file.hpp"
 
 namespace binade {
@@ -46,7 +47,7 @@ const Json& member(const Json& j, std::string_view key) {
 
 std::string text(const Json& j, std::string_view key) {
   const Json& found = member(j, key);
-  if (!found.is_string()) throw DataError(fmt::format("'{}' is {}, want text", key, found.dump()));
+  if (!found.is_string()) throw DataError(fmt::format("'{}' is {}, want text", key, quoted(found)));
   return found.get<std::string>();
 }
 
@@ -80,19 +81,19 @@ void read_fields(const Json& j, T& value, std::vector<std::string_view> known = 
 template <class T>
 void read_value(const Json& j, T& value) {
   if constexpr (std::is_same_v<T, bool>) {
-    if (!j.is_boolean()) throw DataError(fmt::format("want true or false, found {}", j.dump()));
+    if (!j.is_boolean()) throw DataError(fmt::format("want true or false, found {}", quoted(j)));
     value = j.get<bool>();
   } else if constexpr (std::is_same_v<T, Rounding>) {
     const std::optional<Rounding> rounding =
         j.is_string() ? rounding_of_name(j.get_ref<const std::string&>()) : std::nullopt;
-    if (!rounding) throw DataError(unknown_name("rounding", j.dump(), kRoundingNames));
+    if (!rounding) throw DataError(unknown_name("rounding", quoted(j), kRoundingNames));
     value = *rounding;
   } else if constexpr (std::is_integral_v<T>) {
     constexpr auto lo = static_cast<std::int64_t>(std::numeric_limits<T>::min());
     constexpr auto hi = static_cast<std::int64_t>(std::numeric_limits<T>::max());
     const bool huge = j.is_number_unsigned() && j.get<std::uint64_t>() > std::uint64_t{INT64_MAX};
     if (!j.is_number_integer() || huge || j.get<std::int64_t>() < lo || j.get<std::int64_t>() > hi) {
-      throw DataError(fmt::format("want an integer in {} .. {}, found {}", lo, hi, j.dump()));
+      throw DataError(fmt::format("want an integer in {} .. {}, found {}", lo, hi, quoted(j)));
     }
     value = static_cast<T>(j.get<std::int64_t>());
   } else {
@@ -183,8 +184,8 @@ std::string program_to_json(const Program& program) {
 }
 
 Program program_from_json(const std::string& content, std::vector<std::byte> constants) {
-  const Json j = Json::parse(content, nullptr, false);
-  if (!j.is_object()) throw DataError("the description of the program is not JSON");
+  const auto j = parse_json<Json>(content, "the description of the program");
+  if (!j.is_object()) throw DataError("the description of the program is no object");
   std::int32_t format = 0;
   read_member(j, "format", format);
   if (format < 1 || format > kFormat) {
@@ -216,7 +217,7 @@ void save_program(const Program& program, const fs::path& path) {
 
 Program load_program(const fs::path& path) {
   const Hdf5File file = open_sealed(path, kKind);
-  return with_context(fmt::format("reading the program '{}'", path.string()), [&] {
+  return with_context(fmt::format("reading the program {}", shown(path)), [&] {
     const H5Array<std::uint8_t> bytes = file.read<std::uint8_t>("/constants");
     const auto* first = reinterpret_cast<const std::byte*>(bytes.elements.data());
     return program_from_json(file.read_text("/program"), {first, first + bytes.elements.size()});

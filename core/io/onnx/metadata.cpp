@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/io/json_text.hpp"
 #include "core/io/onnx/proto.hpp"
 
 namespace binade::importer {

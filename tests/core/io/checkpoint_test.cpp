@@ -136,7 +136,7 @@ TEST_F(CheckpointTest, EveryChangedByteIsRefused) {
   std::string bytes((std::istreambuf_iterator<char>(file)), {});
   const fs::path changed = folder_ / "changed.h5";
   Random random(11);
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 600; ++i) {
     const auto at = static_cast<std::size_t>(random.below(bytes.size()));
     std::string damaged = bytes;
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << random.below(8)));
@@ -184,7 +184,37 @@ TEST(ModelJson, RefusesWhatIsNoNetworkAndSaysWhy) {
   expect("the kernel", [](json& j) { node(j, "conv/kernel:0")["shape"] = {4, 3, 3, 5}; });
   expect("the output is 77", [](json& j) { j["graph"]["output"] = 77; });
   expect("'graph' is missing", [](json& j) { j.erase("graph"); });
+  expect("'clip' is of kind", [](json& j) {
+    node(j, "clip") = {{"name", "clip"}, {"kind", "thing"}, {"shape", {1, 1, 1, 1}}};
+  });
+  expect("'kind' is 5, want text", [](json& j) { node(j, "conv/kernel:0")["kind"] = 5; });
+  expect("'name' is a list, want text", [](json& j) { node(j, "clip")["name"] = json::array({1}); });
+  expect("an input of node 'clip' is 18446744073709551615", [](json& j) { node(j, "clip")["in"][0] = UINT64_MAX; });
+  expect("18446744073709551615 is absurd", [](json& j) { node(j, "conv")["fields"]["pad_top"] = UINT64_MAX; });
   expect("the task 'detection' is unknown", [](json& j) { j["task"] = "detection"; });
+}
+
+TEST(ModelJson, DeepAndEndlessTextsAreRefused) {
+  const std::string deep(200'000, '['), close(200'000, ']');
+  const auto message = [](const std::string& text) -> std::string {
+    try {
+      model_from_json(text);
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(message("{\"format\": " + deep + close + "}").find("lists inside each other"), std::string::npos);
+  std::string wide = "[0";
+  for (int i = 0; i < (1 << 23); ++i) wide += ",0";
+  EXPECT_NE(message(wide + "]").find("values"), std::string::npos);
+  EXPECT_NE(message("[").find("is not JSON"), std::string::npos);
+  EXPECT_NE(message("[1]").find("is no object"), std::string::npos);
+}
+
+TEST_F(CheckpointTest, DeepTextsBesideTheModelAreRefused) {
+  save_checkpoint(small_model(), path(), std::string(200'000, '['));
+  EXPECT_THROW(load_checkpoint(path()), DataError);
 }
 
 TEST(ModelJson, SurvivesRandomEdits) {

@@ -127,6 +127,9 @@ TEST(ProgramJson, refuses_what_is_no_program_and_says_why) {
   };
   expect("newer version", [](json& j) { j["format"] = 2; });
   expect("'code' is missing", [](json& j) { j.erase("code"); });
+  expect("lists inside each other", [](json& j) {
+    for (int depth = 0; depth < 100; ++depth) j["target"] = json::array({j["target"]});
+  });
   expect("did you mean 'conv'?", [](json& j) { j["code"][0]["op"] = "conf"; });
   expect("'stride_h' is missing", [](json& j) { j["code"][0].erase("stride_h"); });
   expect("did you mean 'stride_h'?", [](json& j) { j["code"][0]["stride_x"] = 1; });
