@@ -15,12 +15,17 @@ struct Alive {
 
 class Flow {
  public:
-  /// That `region` lies in one tensor, of its spec, all of which is written.
+  /// That `region` is a tensor of its shape and spec, all of which is written. A part of a tensor is taken by a slice,
+  /// another shape by a reshape: the engine keeps tensors in layouts of its own.
   void read(std::string_view what, const Region& region, const Check& check) const {
     const Alive* alive = holder(region);
     check.that(alive != nullptr, "{}, the bytes {} .. {}, holds no tensor: it was never written, or written over", what,
                region.offset, region.offset + bytes_of(region));
     check.that(alive->channels.empty(), "{} is read before all its channels are written", what);
+    const Region& there = alive->region;
+    check.that(there.offset == region.offset && there.shape == region.shape,
+               "{} is read as {} at byte {}; the tensor there is {} at byte {}", what, to_string(region.shape),
+               region.offset, to_string(there.shape), there.offset);
     const QuantSpec wanted = region.spec, found = alive->region.spec;
     check.that(wanted == found, "{} is read as {} bits, frac {}, {}signed; {} bits, frac {}, {}signed are there", what,
                wanted.bits, wanted.frac, wanted.is_signed ? "" : "un", found.bits, found.frac,
