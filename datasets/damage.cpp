@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "datasets/image_header.hpp"
 #include "datasets/transforms.hpp"
 
 namespace binade {
@@ -62,9 +63,19 @@ bool skip_scan(Bytes file, std::size_t& position, bool has_restarts) {
   return false;
 }
 
+/// Every scan of a progressive JPEG goes over the whole image: a file of a few bytes could take hours.
+std::string excess_of_scans(Bytes file, std::int64_t scans) {
+  constexpr std::int64_t kMostScannedPixels = std::int64_t{1} << 30;
+  const std::optional<StatedSize> size = stated_size(file);
+  if (!size || scans <= 16 || scans * size->width * size->height <= kMostScannedPixels) return {};
+  return fmt::format("the JPEG goes over its {}x{} pixels in {} scans; that would take too long", size->width,
+                     size->height, scans);
+}
+
 std::string find_jpeg_damage(Bytes file) {
   std::size_t position = 2;
-  bool has_restarts = false, has_scan = false;
+  bool has_restarts = false;
+  std::int64_t scans = 0;
   const auto damaged = [&] {
     return fmt::format("the JPEG is cut off or damaged: {} bytes, and no end marker where the image data lead to",
                        file.size());
@@ -76,14 +87,14 @@ std::string find_jpeg_damage(Bytes file) {
       ++position;
       continue;
     }
-    if (marker == kEndOfImage) return has_scan ? std::string() : "the JPEG holds no image data";
+    if (marker == kEndOfImage) return scans > 0 ? excess_of_scans(file, scans) : "the JPEG holds no image data";
     if (!is_known_marker(marker) || position + 4 > file.size()) return damaged();
     const std::size_t length = big_endian(file, position + 2, 2);
     if (length < 2 || position + 2 + length > file.size()) return damaged();
     if (marker == kRestartInterval && length >= 4) has_restarts = big_endian(file, position + 4, 2) != 0;
     position += 2 + length;
     if (marker == kStartOfScan) {
-      has_scan = true;
+      ++scans;
       if (!skip_scan(file, position, has_restarts)) return damaged();
     }
   }
@@ -106,10 +117,21 @@ std::string find_size_damage(Bytes file, std::string_view format, std::size_t de
   return fmt::format("the {} is cut off: {} bytes of {}", format, file.size(), declared);
 }
 
+std::string find_excess(Bytes file) {
+  const std::optional<StatedSize> size = stated_size(file);
+  if (!size || (size->width <= kMostImagePixels && size->height <= kMostImagePixels &&
+                size->width * size->height <= kMostImagePixels)) {
+    return {};
+  }
+  return fmt::format("the image has {}x{} pixels (width x height); at most {} are decoded", size->width, size->height,
+                     kMostImagePixels);
+}
+
 }  // namespace
 
 std::string find_damage(Bytes file) {
   if (file.empty()) return "the file is empty";
+  if (std::string excess = find_excess(file); !excess.empty()) return excess;
   if (begins_with(file, "\xFF\xD8")) return find_jpeg_damage(file);
   if (begins_with(file, "\x89PNG\r\n\x1A\n")) return find_png_damage(file);
   if (begins_with(file, "BM") && file.size() >= 6) return find_size_damage(file, "BMP", little_endian(file, 2));

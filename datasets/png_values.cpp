@@ -7,12 +7,11 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "datasets/image_header.hpp"
 #include "datasets/label_map.hpp"
 
 namespace binade {
 namespace {
-
-constexpr std::uint32_t kMostPixels = 1U << 28;
 
 /// What libpng reads from and reports to.
 struct Reader {
@@ -48,7 +47,7 @@ bool read(png_structp png, png_infop info, Reader& reader, Pixels& map) {
     png_error(png, "a label map has one number per pixel, not colours");
   }
   if (bits > 8) png_error(png, "a label map has 8 bits per pixel, not 16");
-  if (width > kMostPixels / height) png_error(png, "the label map is too large");
+  if (std::int64_t{width} * height > kMostImagePixels) png_error(png, "the label map is too large");
   png_set_packing(png);  // 1, 2 and 4 bits: a byte each, values unchanged
   const int passes = png_set_interlace_handling(png);
   png_read_update_info(png, info);

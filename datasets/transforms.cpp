@@ -11,6 +11,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "core/base/error.hpp"
+#include "datasets/jpeg.hpp"
 
 namespace binade {
 namespace {
@@ -28,13 +29,25 @@ void set_up_opencv() {
   static_cast<void>(done);
 }
 
+/// The same memory seen by OpenCV; it does not write through it.
+cv::Mat as_mat(const Pixels& image) {
+  const Shape& s = image.shape();
+  return {s.h, s.w, CV_8UC(s.c), const_cast<std::uint8_t*>(image.data())};
+}
+
 /// BGR or gray, as OpenCV decodes.
 cv::Mat decode(std::span<const std::byte> file, bool is_gray) {
   set_up_opencv();
   if (const std::string damage = find_damage(file); !damage.empty()) throw DataError(damage);
+  cv::Mat image;
+  const auto memory = [&](int height, int width, int channels) {
+    image.create(height, width, CV_8UC(channels));
+    return image.data;
+  };
+  const bool is_jpeg = file.size() >= 2 && file[0] == std::byte{0xFF} && file[1] == std::byte{0xD8};
+  if (is_jpeg && decode_jpeg(file, is_gray, memory)) return image;
   auto* bytes = const_cast<std::byte*>(file.data());  // imdecode only reads
   const cv::Mat encoded(1, static_cast<int>(file.size()), CV_8UC1, bytes);
-  cv::Mat image;
   std::string reason = "the decoder cannot read it";
   try {
     image = cv::imdecode(encoded, (is_gray ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR) | cv::IMREAD_IGNORE_ORIENTATION);
@@ -43,12 +56,6 @@ cv::Mat decode(std::span<const std::byte> file, bool is_gray) {
   }
   if (image.empty()) throw DataError("not an image that can be decoded: " + reason);
   return image;
-}
-
-/// The same memory seen by OpenCV; it does not write through it.
-cv::Mat as_mat(const Pixels& image) {
-  const Shape& s = image.shape();
-  return {s.h, s.w, CV_8UC(s.c), const_cast<std::uint8_t*>(image.data())};
 }
 
 /// A copy; `swap` exchanges the first and the third channel.
