@@ -57,6 +57,7 @@ void bind_evaluation(Flags& flags, DataFlags& data) {
   flags.add("images", data.images, "how many, chosen by the seed; 0: all");
   flags.add("skip-bad-images", data.skip_bad_images,
             "leave images out that cannot be read, and list them, instead of an error");
+  flags.add("allow-outside", data.allow_outside, "lists of images may name files outside of the folder");
   flags.add("resolution", data.resolution,
             "segmentation: the pixels that count are those of the label maps, to which scores are stretched, or those "
             "of the network's input",

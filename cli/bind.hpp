@@ -38,6 +38,7 @@ struct DataFlags {
   int images = 0;                ///< 0: all
   int calibration_images = 256;
   bool skip_bad_images = false;
+  bool allow_outside = false;
   std::string resolution = "labels";  ///< of a segmentation's pixels that are counted
   int overlays = 0;                   ///< pictures of a segmentation below --out
   bool allow_leakage = false;

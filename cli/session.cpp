@@ -112,7 +112,7 @@ Dataset open_part(const DataFlags& data, const fs::path& root, const std::string
     int before = 0;
     generate_streets(root, data.streets, [&](int done, int) { progress.advance(done - std::exchange(before, done)); });
   }
-  return open_dataset({.kind = data.dataset, .root = root, .split = split});
+  return open_dataset({.kind = data.dataset, .root = root, .split = split, .allow_outside = data.allow_outside});
 }
 
 Dataset open_images(const DataFlags& data, const Model& model) {
@@ -270,7 +270,7 @@ void describe_run(AccuracyReport& report, const Flags& flags, const NetworkFlags
                    {"preprocessing", sha256_hex(to_string(model.preprocessing))},
                    {"evaluation", list_hash(evaluation)}};
   for (const auto& set : calibration) report.hashes["calibration"].push_back(list_hash(*set));
-  report.hashes["config"] = sha256_hex(report.config.dump());
+  report.hashes["config"] = sha256_hex(report.config.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   report.hashes["binary"] = sha256_file("/proc/self/exe");
   report.hashes["revision"] = revision();
   report.machine = machine_description();

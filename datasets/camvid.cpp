@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/base/shown.hpp"
 #include "datasets/dataset.hpp"
 #include "datasets/label_list.hpp"
 
@@ -76,10 +77,12 @@ void read_classes(const fs::path& path, Dataset& dataset) {
 }
 
 /// Lists name files from where their maker had them ("/SegNet/CamVid/test/a.png"): the longest end of the path that is
-/// below the root, or nothing.
-std::string find_below(const fs::path& root, const std::string& listed) {
+/// below the root, or nothing. A path that leads up and out of the root is followed only if that is allowed.
+std::string find_file(const DatasetOptions& options, const std::string& listed) {
+  const fs::path& root = options.root;
+  if (options.allow_outside && fs::is_regular_file(root / listed)) return listed;
   fs::path rest = fs::path(listed).relative_path().lexically_normal();
-  while (!rest.empty()) {
+  while (!rest.empty() && *rest.begin() != "..") {
     if (fs::is_regular_file(root / rest)) return rest.generic_string();
     rest = rest.lexically_relative(*rest.begin());
     if (rest == ".") break;
@@ -116,12 +119,12 @@ Dataset open_camvid(const DatasetOptions& options) {
     words >> image >> labels;
     const auto offend = [&](const std::string& what) { offenders.push_back(fmt::format("line {}: {}", number, what)); };
     if (labels.empty() || words >> more) {
-      offend(fmt::format("'{}' is not 'image label-map'", line));
+      offend(fmt::format("'{}' is not 'image label-map'", printable(line)));
       continue;
     }
-    const std::string path = find_below(options.root, image), map = find_below(options.root, labels);
-    if (path.empty()) offend(fmt::format("there is no '{}'", image));
-    if (map.empty()) offend(fmt::format("there is no '{}'", labels));
+    const std::string path = find_file(options, image), map = find_file(options, labels);
+    if (path.empty()) offend(fmt::format("there is no '{}'", printable(image)));
+    if (map.empty()) offend(fmt::format("there is no '{}'", printable(labels)));
     if (path.empty() || map.empty()) continue;
     if (!images.insert(path).second) {
       offend(fmt::format("'{}' is there twice", path));
@@ -130,8 +133,10 @@ Dataset open_camvid(const DatasetOptions& options) {
     dataset.items.push_back({.path = path, .label_map = map});
   }
   if (!offenders.empty()) {
-    throw DataError(fmt::format("the list '{}' cannot be used; wanted lines 'image label-map' of files below '{}'{}",
-                                list.string(), options.root.string(), list_of(offenders)));
+    throw DataError(
+        fmt::format("the list '{}' cannot be used; wanted lines 'image label-map' of files below '{}' (files "
+                    "elsewhere are read with --allow-outside){}",
+                    list.string(), options.root.string(), list_of(offenders)));
   }
   return dataset;
 }

@@ -4,13 +4,14 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
 #include <map>
 
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
+#include "core/base/shown.hpp"
+#include "core/io/read_file.hpp"
 
 namespace binade {
 namespace fs = std::filesystem;
@@ -29,6 +30,12 @@ constexpr std::array<DatasetEntry, 7> kKinds{{
      open_generated_streets},
     {"images", "every image below the folder, without labels: to calibrate and verify", open_unlabelled},
 }};
+
+/// False for a link that leads nowhere or to itself: those who open it will say so.
+bool leads_to_folder(const fs::directory_entry& entry) {
+  std::error_code unreadable;
+  return entry.is_directory(unreadable);
+}
 
 /// FNV-1a, 64 bits: a path's identity for the choice of subsets.
 std::uint64_t hash_path(std::string_view path) {
@@ -150,7 +157,7 @@ bool is_image_name(const fs::path& path) {
 
 std::string list_of(std::span<const std::string> offenders) {
   std::string text;
-  for (const std::string& offender : offenders) text += "\n  " + offender;
+  for (const std::string& offender : offenders) text += "\n  " + printable(offender);
   return text;
 }
 
@@ -172,7 +179,7 @@ std::vector<std::string> find_images(const fs::path& root, const fs::path& folde
   std::error_code error;
   for (fs::directory_iterator file(folder, error), end; !error && file != end; file.increment(error)) {
     if (file->path().filename().string().starts_with(".")) continue;
-    if (is_image_name(file->path()) && !file->is_directory()) {
+    if (is_image_name(file->path()) && !leads_to_folder(*file)) {
       found.push_back(file->path().lexically_relative(root).generic_string());
     }
   }
@@ -186,7 +193,7 @@ std::vector<std::string> sub_folders(const fs::path& folder) {
   std::error_code error;
   for (fs::directory_iterator file(folder, error), end; !error && file != end; file.increment(error)) {
     const std::string name = file->path().filename().string();
-    if (file->is_directory() && !name.starts_with(".")) found.push_back(name);
+    if (leads_to_folder(*file) && !name.starts_with(".")) found.push_back(name);
   }
   if (error) throw DataError(fmt::format("cannot read the folder '{}': {}", folder.string(), error.message()));
   std::sort(found.begin(), found.end());
@@ -194,12 +201,16 @@ std::vector<std::string> sub_folders(const fs::path& folder) {
 }
 
 std::vector<std::string> read_lines(const fs::path& path) {
-  std::ifstream file(path);
-  if (!file) throw DataError(fmt::format("cannot read the list '{}'", path.string()));
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 28;
+  const std::vector<std::byte> bytes = read_whole_file(path, "a list", kMostBytes);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);) {
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    std::string line(text.substr(begin, end - begin));
     while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back())) != 0) line.pop_back();
-    lines.push_back(line);
+    lines.push_back(std::move(line));
+    begin = end + 1;
   }
   return lines;
 }

@@ -48,6 +48,7 @@ struct DatasetOptions {
   std::string split = "val";
   int images = 0;  ///< 0: all of them, in path order; else that many, chosen and ordered by choose_images
   std::uint64_t seed = 0;
+  bool allow_outside = false;  ///< lists may name files that lie outside of the root
 };
 
 /// One kind of data set.

@@ -15,6 +15,8 @@
 #include <opencv2/imgproc.hpp>
 
 #include "core/base/error.hpp"
+#include "core/io/json_text.hpp"
+#include "core/io/read_file.hpp"
 
 namespace binade {
 namespace fs = std::filesystem;
@@ -46,15 +48,16 @@ bool holds_set(const fs::path& root, const nlohmann::json& wanted) {
   if (!fs::is_directory(root))
     throw DataError(fmt::format("'{}' is a file; wanted a folder for images", root.string()));
   if (fs::is_empty(root)) return false;
-  std::ifstream file(root / kDrawnMarker);
-  if (!file) {
+  if (!fs::is_regular_file(root / kDrawnMarker)) {
     throw DataError(fmt::format("'{}' holds other files and no generated set; give another folder", root.string()));
   }
-  const nlohmann::json found = nlohmann::json::parse(file, nullptr, false);
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20;
+  const std::vector<std::byte> bytes = read_whole_file(root / kDrawnMarker, "a list of settings", kMostBytes);
+  const auto found = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "generated.json");
   if (found == wanted) return true;
   throw DataError(
       fmt::format("'{}' holds another generated set; remove it or give another folder\n  found  {}\n  wanted {}",
-                  root.string(), found.is_discarded() ? "an unreadable generated.json" : found.dump(), wanted.dump()));
+                  root.string(), printable(found.dump()), wanted.dump()));
 }
 
 }  // namespace

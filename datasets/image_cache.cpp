@@ -2,14 +2,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/base/hash.hpp"
+#include "core/io/read_file.hpp"
 #include "datasets/loader.hpp"
 
 namespace binade {
@@ -25,14 +23,8 @@ std::size_t default_cache_bytes() {
 }  // namespace
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) throw DataError(fmt::format("cannot open '{}': {}", path.string(), std::strerror(errno)));
-  const std::streamoff size = file.tellg();
-  std::vector<std::byte> bytes(static_cast<std::size_t>(std::max<std::streamoff>(size, 0)));
-  file.seekg(0);
-  file.read(reinterpret_cast<char*>(bytes.data()), size);
-  if (!file) throw DataError(fmt::format("cannot read '{}': {}", path.string(), std::strerror(errno)));
-  return bytes;
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 29;
+  return read_whole_file(path, "an image", kMostBytes);
 }
 
 ImageCache::ImageCache(Dataset dataset, Prepare prepare, const LoadOptions& options)

@@ -9,15 +9,28 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/base/shown.hpp"
 #include "datasets/dataset.hpp"
 
 namespace binade {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr int kMostClasses = 1 << 20;
+
+/// The whole text as an index; anything else leaves `index` as it was.
 bool parse_index(std::string_view text, int& index) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
-  return error == std::errc{} && end == text.data() + text.size() && index >= 0;
+  int found = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), found);
+  if (error != std::errc{} || end != text.data() + text.size() || found < 0 || found >= kMostClasses) return false;
+  index = found;
+  return true;
+}
+
+/// Whether a word is a whole number of any size and sign, and therefore no name.
+bool is_number(std::string_view word) {
+  if (word.starts_with('-') || word.starts_with('+')) word.remove_prefix(1);
+  return !word.empty() && word.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 std::vector<std::string> split(const std::string& line, char separator) {
@@ -68,7 +81,8 @@ std::string read_csv_line(const std::string& line, const Columns& columns, Label
   entry.file = cell(columns.file);
   entry.wnid = cell(columns.wnid);
   if (columns.index >= 0 && !parse_index(cell(columns.index), entry.index)) {
-    return fmt::format("class_index '{}' is not a whole number from 0 up", cell(columns.index));
+    return fmt::format("class_index '{}' is not a whole number from 0 to {}", printable(cell(columns.index)),
+                       kMostClasses - 1);
   }
   if (entry.file.empty()) return "no file name";
   if (entry.index < 0 && entry.wnid.empty()) return "neither a wnid nor a class_index";
@@ -78,7 +92,7 @@ std::string read_csv_line(const std::string& line, const Columns& columns, Label
 std::string read_plain_line(const std::string& line, LabelList::Entry& entry) {
   const std::size_t space = line.find_last_of(" \t");
   if (space == std::string::npos || !parse_index(std::string_view(line).substr(space + 1), entry.index)) {
-    return fmt::format("'{}' is not 'file index'", line);
+    return fmt::format("'{}' is not 'file index'", printable(line));
   }
   entry.file = line.substr(0, line.find_last_not_of(" \t", space) + 1);
   return {};
@@ -101,18 +115,20 @@ ClassList read_class_list(const fs::path& path) {
     int index = position++;
     if (parse_index(first, index)) {
       stream >> name;
+    } else if (is_number(first)) {
+      offenders.push_back(
+          fmt::format("line {}: '{}' is no index from 0 to {}", number, printable(first), kMostClasses - 1));
+      continue;
     } else {
       name = first;
     }
     std::getline(stream >> std::ws, words);
     if (name.empty()) {
-      offenders.push_back(fmt::format("line {}: '{}' has no name", number, line));
+      offenders.push_back(fmt::format("line {}: '{}' has no name", number, printable(line)));
     } else if (!list.index.emplace(name, index).second) {
-      offenders.push_back(fmt::format("line {}: '{}' is there twice", number, name));
+      offenders.push_back(fmt::format("line {}: '{}' is there twice", number, printable(name)));
     } else if (!names.emplace(index, words.empty() ? name : words).second) {
       offenders.push_back(fmt::format("line {}: index {} is there twice", number, index));
-    } else if (index >= (1 << 20)) {
-      offenders.push_back(fmt::format("line {}: index {} is beyond any number of classes", number, index));
     }
   }
   if (names.empty() && offenders.empty()) offenders.emplace_back("the file is empty");
@@ -143,7 +159,7 @@ LabelList read_label_list(const fs::path& path) {
     std::string wrong = is_csv ? read_csv_line(line, columns, entry) : read_plain_line(line, entry);
     const std::string name = entry.file.string();
     entry.file = (folder / entry.file).lexically_normal();
-    if (wrong.empty() && !files.insert(entry.file).second) wrong = fmt::format("'{}' is there twice", name);
+    if (wrong.empty() && !files.insert(entry.file).second) wrong = fmt::format("'{}' is there twice", printable(name));
     if (wrong.empty() && !entry.wnid.empty() && entry.index >= 0) {
       const int first = classes.emplace(entry.wnid, entry.index).first->second;
       if (first != entry.index) wrong = fmt::format("{} is class {} here and {} above", entry.wnid, entry.index, first);

@@ -13,11 +13,13 @@ namespace {
 /// Mean over images and pixels of each channel of one value, summed image by image in order.
 class ChannelMeans {
  public:
-  ChannelMeans(int images, int channels)
-      : sums_(static_cast<std::size_t>(images), std::vector<double>(static_cast<std::size_t>(channels))) {}
+  /// `shape` is that of the value for any number of images.
+  ChannelMeans(int images, const Shape& shape)
+      : sums_(static_cast<std::size_t>(images), std::vector<double>(static_cast<std::size_t>(shape.c))),
+        pixels_(shape.with_batch(1).pixels()) {}
 
+  /// May be called by several threads for different images.
   void add(View<const float> view, int first) {
-    pixels_ = view.shape.pixels() / view.shape.n;
     for (int i = 0; i < view.shape.n; ++i) {
       auto& sums = sums_[static_cast<std::size_t>(first + i)];
       const View<const float> image = view.images(i, 1);
@@ -39,11 +41,11 @@ class ChannelMeans {
 
  private:
   std::vector<std::vector<double>> sums_;  // by image
-  std::int64_t pixels_ = 1;
+  std::int64_t pixels_;
 };
 
 std::vector<double> means_of(const GraphWalk& walk, ValueId value) {
-  ChannelMeans means(walk.images(), walk.graph().shape(value).c);
+  ChannelMeans means(walk.images(), walk.graph().shape(value));
   const std::array target{value};
   walk.run(target, [&](ValueId id, View<const float> view, int first) {
     if (id == value) means.add(view, first);

@@ -112,6 +112,36 @@ TEST(Imagenet, NamesEveryDisagreementOfListAndFolder) {
   EXPECT_TRUE(contains(message, "n02 (1 images)") && contains(message, "n03 (1 images)")) << message;
 }
 
+TEST(ClassList, NamesThatBeginWithDigitsAreNames) {
+  const TemporaryFolder root;
+  write_file(root / "classes.txt", "4x4\n8bit\n3d_printer\n2.5d\n");
+  const ClassList classes = read_class_list(root / "classes.txt");
+  EXPECT_EQ(classes.names, (std::vector<std::string>{"4x4", "8bit", "3d_printer", "2.5d"}));
+  write_file(root / "classes.txt", "1 8bit\n0 4x4\n");
+  EXPECT_EQ(read_class_list(root / "classes.txt").names, (std::vector<std::string>{"4x4", "8bit"}));
+}
+
+TEST(ClassList, IndicesThatAreNoneAreRefused) {
+  const TemporaryFolder root;
+  write_file(root / "classes.txt", "0 road\n-5 wall\n1048576 car\n99999999999999999999 sky\n+1 tree\n");
+  const std::string message = message_of<DataError>([&] { read_class_list(root / "classes.txt"); });
+  for (const char* part : {"line 2: '-5'", "line 3: '1048576'", "line 4: '99999999999999999999'", "line 5: '+1'"}) {
+    EXPECT_TRUE(contains(message, part)) << part << " in " << message;
+  }
+  write_file(root / "labels.csv", "file,class_index\na.png,1048576\n");
+  EXPECT_TRUE(contains(message_of<DataError>([&] { read_label_list(root / "labels.csv"); }), "1048576"));
+}
+
+TEST(Folders, LinksThatLeadInCirclesEnd) {
+  const TemporaryFolder root;
+  write_picture(root / "a/x.png", 4, 4, 1);
+  fs::create_directory_symlink(root.path(), root / "a/up");
+  fs::create_symlink("self", root / "a/self");
+  const Dataset dataset = open_dataset({.kind = "images", .root = root.path()});
+  ASSERT_EQ(dataset.items.size(), 1U);
+  EXPECT_EQ(dataset.items[0].path, "a/x.png");
+}
+
 TEST(Imagenet, NamesEveryBadLineOfALabelList) {
   const TemporaryFolder root;
   const fs::path path = root / "labels.csv";

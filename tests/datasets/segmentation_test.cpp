@@ -248,6 +248,32 @@ TEST(Camvid, EveryBadLineIsNamed) {
                        "class 1 is missing"));
 }
 
+TEST(Camvid, FilesOutsideOfTheFolderAreReadOnlyIfThatIsAllowed) {
+  const TemporaryFolder root;
+  write_camvid(root / "set");
+  write_camvid(root / "other");
+  const fs::path absolute = root / "other/testannot/1.png";
+  write_file(root / "set/test.txt",
+             "../other/test/0.png testannot/0.png\ntest/../../other/test/1.png " + absolute.string() + "\n");
+  DatasetOptions options{.kind = "camvid", .root = root / "set"};
+  const std::string message = message_of<DataError>([&] { open_dataset(options); });
+  for (const char* part : {"line 1: there is no '../other/test/0.png'", "line 2: there is no", "--allow-outside"}) {
+    EXPECT_TRUE(contains(message, part)) << part << " in " << message;
+  }
+  options.allow_outside = true;
+  const Dataset dataset = open_dataset(options);
+  ASSERT_EQ(dataset.items.size(), 2U);
+  EXPECT_EQ(dataset.root / dataset.items[1].label_map, absolute);
+  EXPECT_TRUE(fs::exists(dataset.file(dataset.items[0])));
+}
+
+TEST(Camvid, ANegativeClassIsRefused) {
+  const TemporaryFolder root;
+  write_camvid(root.path());
+  write_file(root / "classes.txt", "0 sky\n-7000 wall\n2 floor\n");
+  EXPECT_TRUE(contains(message_of<DataError>([&] { open_dataset({.kind = "camvid", .root = root.path()}); }), "-7000"));
+}
+
 TEST(Camvid, AStrangeValueIsABadImage) {
   const TemporaryFolder root;
   write_camvid(root.path());
