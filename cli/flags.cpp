@@ -5,7 +5,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <fstream>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,6 +13,8 @@
 
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
+#include "core/base/shown.hpp"
+#include "core/io/read_file.hpp"
 
 namespace binade {
 namespace {
@@ -185,15 +187,27 @@ void Flags::read_arguments(const std::vector<std::string>& arguments, std::map<s
   }
 }
 
+namespace {
+
+/// The whole file; a folder, a pipe or a device is none.
+std::string text_of_config(const std::string& path) {
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20;
+  try {
+    const std::vector<std::byte> bytes = read_whole_file(path, "a config file", kMostBytes);
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  } catch (const DataError& error) {
+    throw UsageError(
+        fmt::format("cannot read the config file {}: {} (flags begin with '--'; the one other word is the path of a "
+                    "config file)",
+                    shown(path), error.what()));
+  }
+}
+
+}  // namespace
+
 void Flags::read_file(const std::string& path, std::map<std::string, std::string>& values,
                       std::string& problems) const {
-  std::ifstream file(path);
-  if (!file) {
-    throw UsageError(
-        fmt::format("cannot read the config file '{}' (flags begin with '--'; the one other word is the "
-                    "path of a config file)",
-                    path));
-  }
+  std::istringstream file(text_of_config(path));
   po::options_description description;
   for (const Key& key : keys_) description.add_options()(key.name.c_str(), po::value<std::string>());
   const std::vector<std::string_view> known = known_names();

@@ -144,8 +144,8 @@ int run_inspect(const std::vector<std::string>& arguments) {
   const bool zoo = network.model == "all";
   const Json json = zoo ? inspect_zoo() : inspect_model(network, target);
   const Format chosen = format_of(format);
-  fmt::print("{}",
-             chosen == Format::json ? json.dump(2) + "\n" : render(zoo ? zoo_table(json) : layer_table(json), chosen));
+  fmt::print("{}", chosen == Format::json ? json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
+                                          : render(zoo ? zoo_table(json) : layer_table(json), chosen));
   return kDone;
 }
 

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <new>
 
 #include <fmt/format.h>
 
@@ -12,6 +15,7 @@
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
 #include "core/base/parallel.hpp"
+#include "core/base/shown.hpp"
 
 namespace binade {
 namespace {
@@ -65,7 +69,7 @@ int dispatch(const std::vector<std::string>& arguments) {
 
 int fail(int code, const std::string& message) {
   std::fflush(stdout);
-  fmt::print(stderr, "error: {}\n", message);
+  fmt::print(stderr, "error: {}\n", printable_lines(message));
   return code;
 }
 
@@ -76,6 +80,7 @@ std::span<const Command> commands() {
 }
 
 int run_program(const std::vector<std::string>& arguments) noexcept {
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit of file sizes fails like one to a full disk
   try {
     return dispatch(arguments);
   } catch (const UsageError& error) {
@@ -85,6 +90,11 @@ int run_program(const std::vector<std::string>& arguments) noexcept {
   } catch (const ContractError& error) {
     return fail(kOurBug,
                 fmt::format("{}\nThis is a bug in binade {}, not a mistake of yours.", error.what(), version_text()));
+  } catch (const std::filesystem::filesystem_error& error) {
+    return fail(kData, fmt::format("cannot use {}: {}", shown(error.path1()), error.code().message()));
+  } catch (const std::bad_alloc&) {
+    return fail(kData,
+                "there is not enough memory for this; fewer images, smaller batches or a smaller network need less");
   } catch (const std::exception& error) {
     return fail(kOurBug, fmt::format("unexpected: {}\nThis is a bug in binade {}, not a mistake of yours.",
                                      error.what(), version_text()));

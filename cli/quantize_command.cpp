@@ -37,7 +37,7 @@ int run_quantization(const TableFlags& table, const Method& method, const Flags&
     Quantization result = quantize(model.graph, *images);
     quantized = apply_target(result.graph, open_target(table.target));
     result.report["target"] = table.target;
-    out.write("report.json", result.report.dump(2) + "\n");
+    out.write("report.json", result.report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     fmt::print("{}; give --data to see what it costs\n", result.text);
   } else {
     TableResult result = run_accuracy_table(table, {{.name = "float"}, method}, flags);

@@ -146,12 +146,12 @@ int run_verify(const std::vector<std::string>& arguments) {
             {"engine_first", result.engine_first},
             {"program", describe_program(checked.lowered, Engine(checked.lowered.program))},
             {"layers", layers}};
-  out.write("verify.json", json.dump(2) + "\n");
+  out.write("verify.json", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   if (out && mismatches == 0) save_program(program, out.file("program.h5"));
 
   const Format format = format_of(output.format);
   if (format == Format::json) {
-    fmt::print("{}\n", json.dump(2));
+    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     Table table = layer_table(layers, program.accumulator_bits);
     table.notes.push_back(bounds_note(checked.lowered));

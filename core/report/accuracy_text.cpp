@@ -266,7 +266,7 @@ Table to_class_table(const AccuracyReport& report) {
 }
 
 std::string render(const AccuracyReport& report, Format format) {
-  if (format == Format::json) return to_json(report).dump(2) + "\n";
+  if (format == Format::json) return to_json(report).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   if (format == Format::csv) return render_csv(report);
   const Table classes = to_class_table(report);
   const std::string text = render(to_table(report), format);

@@ -155,7 +155,7 @@ std::string render_json(const Table& table) {
     for (std::size_t c = 0; c < row.size(); ++c) object[table.columns[c].name] = row[c];
     list.push_back(std::move(object));
   }
-  return list.dump(2) + "\n";
+  return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace

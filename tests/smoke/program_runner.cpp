@@ -30,14 +30,14 @@ std::vector<float> random_values(std::size_t count, std::uint64_t stream) {
 
 }  // namespace
 
-Outcome run_binade(const std::vector<std::string>& arguments) {
+Outcome run_binade(const std::vector<std::string>& arguments, const std::string& before) {
   static int runs = 0;
   const auto base = std::filesystem::path(testing::TempDir()) /
                     ("binade_run_" + std::to_string(getpid()) + "_" + std::to_string(runs++));
   const std::string out = base.string() + ".out", err = base.string() + ".err";
   std::string line = quoted(testing_tools::binade_program().string());
   for (const std::string& argument : arguments) line += " " + quoted(argument);
-  const int status = std::system((line + " >" + quoted(out) + " 2>" + quoted(err) + " </dev/null").c_str());
+  const int status = std::system((before + line + " >" + quoted(out) + " 2>" + quoted(err) + " </dev/null").c_str());
   Outcome outcome{.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1, .out = read_text(out), .err = read_text(err)};
   std::filesystem::remove(out);
   std::filesystem::remove(err);

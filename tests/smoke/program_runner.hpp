@@ -16,8 +16,8 @@ struct Outcome {
   std::string out, err;
 };
 
-/// Runs build/binade and waits.
-Outcome run_binade(const std::vector<std::string>& arguments);
+/// Runs build/binade and waits. `before` is shell text that runs first in the same shell: "ulimit -f 8;".
+Outcome run_binade(const std::vector<std::string>& arguments, const std::string& before = {});
 
 std::string read_text(const std::filesystem::path& path);
 void write_text(const std::filesystem::path& path, const std::string& text);
