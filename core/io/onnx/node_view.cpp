@@ -1,6 +1,8 @@
 // Attributes, inputs and results of one ONNX node, with errors that say what was found and wanted.
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -145,6 +147,30 @@ std::vector<int> NodeView::integer_list(int i, std::string_view what) const {
   return values;
 }
 
+namespace {
+
+/// The reshape that makes the axes of an activation those that are wanted, if the elements already lie in that order in
+/// memory: those of a row that became channels, for example.
+std::optional<Reshape> relabeled(const Activation& x, const Shape& shape, const std::vector<Axis>& wanted) {
+  std::map<Axis, Axis> names;  // of the axes whose extent is not 1, in the order of memory
+  std::map<Axis, int> extents;
+  for (std::size_t k = 0; k < wanted.size(); ++k) {
+    if ((x.axes[k] == Axis::n) != (wanted[k] == Axis::n)) return std::nullopt;
+    const auto size = static_cast<int>(extent(shape, x.axes[k]));
+    if (wanted[k] != Axis::n) extents[wanted[k]] = size;
+    if (wanted[k] != Axis::n && size != 1) names[x.axes[k]] = wanted[k];
+  }
+  Axis last = Axis::n;
+  for (const auto& [from, to] : names) {
+    if (to < last) return std::nullopt;
+    last = to;
+  }
+  const auto size_of = [&](Axis axis) { return extents.contains(axis) ? extents[axis] : 1; };
+  return Reshape{.h = size_of(Axis::h), .w = size_of(Axis::w), .c = size_of(Axis::c)};
+}
+
+}  // namespace
+
 Activation NodeView::image(int i) const {
   Activation activation = this->activation(i);
   const std::vector<Axis>& wanted = activation.axes.size() == 3 ? kNcw : kNchw;
@@ -156,6 +182,10 @@ Activation NodeView::image(int i) const {
   const Shape& shape = graph().shape(activation.id);
   for (std::size_t k = 0; k < wanted.size(); ++k) {
     if (activation.axes[k] != wanted[k] && extent(shape, activation.axes[k]) != 1) {
+      if (const auto reshape = relabeled(activation, shape, wanted); reshape && activation.flattened.empty()) {
+        activation.id = add(*reshape, {activation.id}, ".axes");
+        break;
+      }
       throw Misfit(fmt::format("its input '{}' has the axes {} after transpositions; want {}", input_name(i),
                                to_string(activation.axes), to_string(wanted)));
     }

@@ -58,6 +58,14 @@ TEST(OnnxForms, UnsortedNodesAreSorted) {
   EXPECT_EQ(run(import_bytes(b.bytes("last")), {-3, 5}), (std::vector<float>{6, 0}));
 }
 
+/// The five columns of a row become channels: no element moves, but every extent has another name.
+TEST(OnnxForms, ARowBecomesChannels) {
+  OnnxBuilder b(13, {1, 1, 5});
+  b.reals("w", {1, 5, 1, 1}, {1, 10, 100, 1000, 10000});
+  b.node("Transpose", "columns", {"x"}, {attribute("perm", Axes{0, 3, 1, 2})}).node("Conv", "y", {"columns", "w"});
+  EXPECT_EQ(run(import_bytes(b.bytes("y")), {1, 2, 3, 4, 5}), (std::vector<float>{54321}));
+}
+
 TEST(OnnxForms, ACycleIsNamed) {
   OnnxBuilder b(13, {1, 1, 2});
   b.node("Add", "a", {"x", "b"}).node("Relu", "b", {"a"});
