@@ -43,11 +43,11 @@ void report(const Op& op, const std::vector<Shape>& shapes, Mode mode) {
   std::vector<View<float>> updated;
   for (const auto& t : inputs) in.push_back(t.view());
   if (std::holds_alternative<BatchNorm>(op)) updated = {inputs[3].view(), inputs[4].view()};
-  Tensor<float> out(std::visit([&](const auto&o) { return o.infer(shapes); }, op)), copy(shapes[0]);
+  Tensor<float> out(binade::infer(op, shapes)), copy(shapes[0]);
   OpState state;
   const Forward<float> forward{.in = in, .out = out.view(), .state = state, .mode = mode, .updated = updated};
   const auto [op_time, copy_time] =
-      least([&] { std::visit([&](const auto& o) { o.forward(forward); }, op); },
+      least([&] { binade::forward(op, forward); },
             [&] { std::memcpy(copy.data(), inputs[0].data(), inputs[0].span().size_bytes()); }, 30);
   fmt::print("{:<34} {:<16} {:>8.3f} ms  memcpy {:>7.3f} ms  {:>5.2f} of memcpy speed\n", to_string(op),
              to_string(shapes[0]), op_time * 1e3, copy_time * 1e3, copy_time / op_time);

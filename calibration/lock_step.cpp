@@ -116,7 +116,7 @@ void LockStep::run_node(const Node& node, std::uint64_t version) {
   }
   OpState& state = states_[static_cast<std::size_t>(graph_.value(node.out).node)];
   const Forward<float> forward{.in = in, .out = writable(node.out), .state = state, .parameter_version = version};
-  std::visit([&](const auto& op) { op.forward(forward); }, node.op);
+  binade::forward(node.op, forward);
 }
 
 void LockStep::measure_reference(View<const float> images, int first) {
@@ -237,7 +237,7 @@ void LockStep::observe(const Layer& layer) {
   for (std::size_t i = 1; i < activation.in.size(); ++i) in.push_back(view(activation.in[i]));
   OpState state;
   const Forward<float> forward{.in = in, .out = activated_.view(), .state = state, .parameter_version = 1};
-  std::visit([&](const auto& op) { op.forward(forward); }, activation.op);
+  binade::forward(activation.op, forward);
   observe(layer.activation, std::as_const(activated_).view());
 }
 

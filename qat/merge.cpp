@@ -175,7 +175,7 @@ Tensor<float> merged_value(const Graph& graph, ValueId id, const std::function<V
   for (const ValueId input : node->in) in.push_back(elements(input));
   OpState state;
   const Forward<float> forward{.in = in, .out = result.view(), .state = state};
-  std::visit([&](const auto& op) { op.forward(forward); }, node->op);
+  binade::forward(node->op, forward);
   return result;
 }
 

@@ -42,7 +42,7 @@ void FixedValues<T>::renew() {
     Tensor<T>& result = constants_[index_of(node.out)];
     result.resize(graph_.shape(node.out));
     const Forward<T> forward{.in = in, .out = result.view(), .state = states_[i], .parameter_version = version_};
-    std::visit([&](const auto& op) { op.forward(forward); }, node.op);
+    binade::forward(node.op, forward);
   }
   renewed_version_ = version_;
 }

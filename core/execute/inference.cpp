@@ -95,7 +95,7 @@ void Inference<T>::run_node(const Step& step, Lane& lane, View<T> out) const {
   const bool fixed_weights = node.in.size() < 2 || fixed_.is_constant(node.in[1]);
   const Forward<T> forward{
       .in = lane.in, .out = out, .state = lane.states[head], .parameter_version = fixed_weights ? fixed_.version() : 0};
-  std::visit([&](const auto& op) { op.forward(forward); }, node.op);
+  binade::forward(node.op, forward);
 }
 
 template <class T>

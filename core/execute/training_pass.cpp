@@ -256,7 +256,7 @@ void TrainingPass<T>::run_node(std::size_t index, std::span<const View<const T>>
     return given_[index]->apply(in[0], forward.out.data, limits_of<T>(op_at(graph_, tail.clamp)));
   }
   if (norm != nullptr) return batch_norm_forward(*norm, forward, limits_of<T>(op_at(graph_, tail.clamp)));
-  if (!forward_on_codes(index, forward)) std::visit([&](const auto& op) { op.forward(forward); }, node.op);
+  if (!forward_on_codes(index, forward)) binade::forward(node.op, forward);
   if (tail.quantizer < 0) return;
   timer.emplace(options_.timed, times_[static_cast<std::size_t>(tail.quantizer)].forward);
   const View<T> y = kept_[index_of(written)];
@@ -300,8 +300,7 @@ void TrainingPass<T>::refresh(const Step& step) {
 template <class T>
 std::uint32_t TrainingPass<T>::begin_inputs(const Node& node, std::vector<bool>& begun, std::vector<View<T>>& din,
                                             std::span<const View<T>> gradients) {
-  const bool takes_fresh =
-      std::visit([](const auto& op) { return TakesFresh<std::remove_cvref_t<decltype(op)>>; }, node.op);
+  const bool takes_fresh = traits_of(node.op).takes_fresh;
   std::uint32_t fresh = 0;
   din.clear();
   for (std::size_t k = 0; k < node.in.size(); ++k) {
@@ -362,7 +361,7 @@ void TrainingPass<T>::backward(std::span<const View<T>> gradients) {
     if (norm != nullptr) {
       batch_norm_backward(*norm, backward, limits_of<T>(op_at(graph_, tails_[i].clamp)));
     } else {
-      std::visit([&](const auto& op) { op.backward(backward); }, node.op);
+      binade::backward(node.op, backward);
     }
   }
 }

@@ -39,8 +39,8 @@ ValueId Graph::add(std::string name, Op op, std::vector<ValueId> in) {
     require(index_of(id) < values_.size(), "node '" + name + "' reads a value that does not exist yet");
     shapes.push_back(shape(id));
   }
-  const Shape shape = with_context(fmt::format("adding node '{}' ({})", name, op_name(op)),
-                                   [&] { return std::visit([&](const auto& o) { return o.infer(shapes); }, op); });
+  const Shape shape =
+      with_context(fmt::format("adding node '{}' ({})", name, op_name(op)), [&] { return binade::infer(op, shapes); });
   const ValueId out = add_value(
       {.name = name, .shape = shape, .kind = ValueKind::result, .node = static_cast<int>(nodes_.size()), .tensor = {}});
   nodes_.push_back({std::move(name), std::move(op), std::move(in), out});
@@ -62,7 +62,7 @@ void Graph::set_attributes(int node, const Op& op) {
   require(op.index() == changed.op.index(), "set_attributes: '" + changed.name + "' would become another op");
   std::vector<Shape> shapes;
   for (const ValueId in : changed.in) shapes.push_back(shape(in));
-  const Shape result = std::visit([&](const auto& o) { return o.infer(shapes); }, op);
+  const Shape result = binade::infer(op, shapes);
   require(result == shape(changed.out), "set_attributes: '" + changed.name + "' would change its shape");
   changed.op = op;
 }

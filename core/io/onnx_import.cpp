@@ -26,9 +26,9 @@ using namespace importer;
 
 std::vector<HandlerEntry> all_handlers() {
   std::vector<HandlerEntry> all;
-  for (const auto& table : {convolution_handlers(), matrix_handlers(), activation_handlers(), arithmetic_handlers(),
-                            geometry_handlers(), pooling_handlers(), resize_handlers(), layout_handlers(),
-                            join_handlers(), selection_handlers(), reduction_handlers()}) {
+  for (const auto& table : {convolution_handlers(), matrix_handlers(), activation_handlers(), function_handlers(),
+                            arithmetic_handlers(), geometry_handlers(), pooling_handlers(), resize_handlers(),
+                            layout_handlers(), join_handlers(), selection_handlers(), reduction_handlers()}) {
     all.insert(all.end(), table.begin(), table.end());
   }
   return all;

@@ -10,6 +10,7 @@
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
 #include "core/io/json_text.hpp"
+#include "core/ops/words.hpp"
 
 namespace binade {
 namespace {
@@ -17,19 +18,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kMaxField = 1 << 20;  ///< larger extents, strides or pads are not believed
-
-// The words of the enumerations, in the order of their values.
-constexpr std::string_view kInterpolations[] = {"nearest", "bilinear"};
-constexpr std::string_view kCoordinates[] = {"half_pixel", "align_corners", "asymmetric"};
-std::span<const std::string_view> words(Rounding) {
-  return kRoundingNames;
-}
-std::span<const std::string_view> words(Interpolation) {
-  return kInterpolations;
-}
-std::span<const std::string_view> words(Coordinates) {
-  return kCoordinates;
-}
 
 json to_json(int v) {
   return v;
@@ -46,7 +34,7 @@ json to_json(const QuantSpec& spec) {
 }
 template <class E>
 requires std::is_enum_v<E> json to_json(E v) {
-  return std::string(words(v)[static_cast<std::size_t>(v)]);
+  return std::string(word_of(v));
 }
 
 void from_json(const json& j, int& v) {

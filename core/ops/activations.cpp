@@ -1,4 +1,4 @@
-// Elementwise activations: ReLU, clip, leaky and parametric ReLU, sigmoid, hard sigmoid, hard swish.
+// Piecewise linear activations: ReLU, clip, leaky and parametric ReLU.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/kernels.hpp"
 #include "core/ops/simd/elementwise.hpp"
 
 namespace binade {
@@ -33,43 +34,44 @@ void clip_all(const Forward<T>& f, T lo, T hi) {
 
 }  // namespace
 
-Shape Relu::infer(std::span<const Shape> in) const {
-  return one_input(name, in);
+Shape infer_op(const Relu&, std::span<const Shape> in) {
+  return one_input(Relu::name, in);
 }
 
 template <class T>
-void Relu::forward(const Forward<T>& f) const {
+void forward_op(const Relu&, const Forward<T>& f) {
   clip_all(f, T(0), std::numeric_limits<T>::infinity());
 }
 
 template <class T>
-void Relu::backward(const Backward<T>& b) const {
+void backward_op(const Relu&, const Backward<T>& b) {
   detail::map_gradient(b, [](T x, T dy) { return x > T(0) ? dy : T(0); });
 }
 
-Shape Clip::infer(std::span<const Shape> in) const {
-  if (!(lo <= hi)) {
-    throw DataError("Clip: the lower limit " + std::to_string(lo) + " is above the upper limit " + std::to_string(hi));
+Shape infer_op(const Clip& op, std::span<const Shape> in) {
+  if (!(op.lo <= op.hi)) {
+    throw DataError("Clip: the lower limit " + std::to_string(op.lo) + " is above the upper limit " +
+                    std::to_string(op.hi));
   }
-  return one_input(name, in);
+  return one_input(Clip::name, in);
 }
 
 template <class T>
-void Clip::forward(const Forward<T>& f) const {
-  clip_all(f, static_cast<T>(lo), static_cast<T>(hi));
+void forward_op(const Clip& op, const Forward<T>& f) {
+  clip_all(f, static_cast<T>(op.lo), static_cast<T>(op.hi));
 }
 
 template <class T>
-void Clip::backward(const Backward<T>& b) const {
-  const T low = static_cast<T>(lo), high = static_cast<T>(hi);
+void backward_op(const Clip& op, const Backward<T>& b) {
+  const T low = static_cast<T>(op.lo), high = static_cast<T>(op.hi);
   detail::map_gradient(b, [=](T x, T dy) { return low < x && x < high ? dy : T(0); });
 }
 
-Shape LeakyRelu::infer(std::span<const Shape> in) const {
-  if (slope_bits != 0 && (slope_bits < 2 || slope_bits > 16)) {
-    throw DataError("LeakyRelu: slope_bits is " + std::to_string(slope_bits) + ", wanted 0 or 2 to 16");
+Shape infer_op(const LeakyRelu& op, std::span<const Shape> in) {
+  if (op.slope_bits != 0 && (op.slope_bits < 2 || op.slope_bits > 16)) {
+    throw DataError("LeakyRelu: slope_bits is " + std::to_string(op.slope_bits) + ", wanted 0 or 2 to 16");
   }
-  return one_input(name, in);
+  return one_input(LeakyRelu::name, in);
 }
 
 QuantSpec LeakyRelu::slope_spec() const {
@@ -81,18 +83,18 @@ double LeakyRelu::effective_slope() const {
 }
 
 template <class T>
-void LeakyRelu::forward(const Forward<T>& f) const {
-  detail::map(f, [s = static_cast<T>(effective_slope())](T x) { return x >= T(0) ? x : s * x; });
+void forward_op(const LeakyRelu& op, const Forward<T>& f) {
+  detail::map(f, [s = static_cast<T>(op.effective_slope())](T x) { return x >= T(0) ? x : s * x; });
 }
 
 template <class T>
-void LeakyRelu::backward(const Backward<T>& b) const {
-  detail::map_gradient(b, [s = static_cast<T>(effective_slope())](T x, T dy) { return x >= T(0) ? dy : s * dy; });
+void backward_op(const LeakyRelu& op, const Backward<T>& b) {
+  detail::map_gradient(b, [s = static_cast<T>(op.effective_slope())](T x, T dy) { return x >= T(0) ? dy : s * dy; });
 }
 
-Shape PRelu::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 2, 2);
-  if (in[1] != channel_shape(1)) detail::expect_vector(name, "the slope", in[1], in[0].c);
+Shape infer_op(const PRelu&, std::span<const Shape> in) {
+  detail::expect_inputs(PRelu::name, in, 2, 2);
+  if (in[1] != channel_shape(1)) detail::expect_vector(PRelu::name, "the slope", in[1], in[0].c);
   return in[0];
 }
 
@@ -118,7 +120,7 @@ void with_slopes(std::int64_t pixels, View<const T> slope, std::int64_t c, const
 
 // No branches inside: signs of activations are as good as random.
 template <class T>
-void PRelu::forward(const Forward<T>& f) const {
+void forward_op(const PRelu&, const Forward<T>& f) {
   with_slopes(f.out.shape.pixels(), f.in[1], f.out.shape.c,
               [x = f.in[0].data, y = f.out.data](std::int64_t first, std::int64_t count, const T* slopes) {
                 const T* from = x + first;
@@ -132,7 +134,7 @@ void PRelu::forward(const Forward<T>& f) const {
 }
 
 template <class T>
-void PRelu::backward(const Backward<T>& b) const {
+void backward_op(const PRelu&, const Backward<T>& b) {
   const std::int64_t c = b.dout.shape.c, slopes = b.in[1].shape.c;
   const T *x = b.in[0].data, *dy = b.dout.data;
   if (T* dx = b.din[0].data) {
@@ -166,90 +168,9 @@ void PRelu::backward(const Backward<T>& b) const {
   }
 }
 
-Shape Sigmoid::infer(std::span<const Shape> in) const {
-  return one_input(name, in);
-}
-
-template <class T>
-void Sigmoid::forward(const Forward<T>& f) const {
-  detail::map(f, [](T x) { return T(1) / (T(1) + std::exp(-x)); });
-}
-
-template <class T>
-void Sigmoid::backward(const Backward<T>& b) const {
-  detail::map_gradient(b, [](T x, T dy) {
-    const T y = T(1) / (T(1) + std::exp(-x));
-    return dy * y * (T(1) - y);
-  });
-}
-
-Shape HardSigmoid::infer(std::span<const Shape> in) const {
-  return one_input(name, in);
-}
-
-template <class T>
-void HardSigmoid::forward(const Forward<T>& f) const {
-  detail::map(f, [a = static_cast<T>(alpha), b = static_cast<T>(beta)](T x) {
-    const T y = a * x + b;
-    return T(0) > y ? T(0) : (T(1) < y ? T(1) : y);
-  });
-}
-
-template <class T>
-void HardSigmoid::backward(const Backward<T>& b) const {
-  detail::map_gradient(b, [a = static_cast<T>(alpha), c = static_cast<T>(beta)](T x, T dy) {
-    const T y = a * x + c;
-    return T(0) < y && y < T(1) ? a * dy : T(0);
-  });
-}
-
-Shape HardSwish::infer(std::span<const Shape> in) const {
-  return one_input(name, in);
-}
-
-template <class T>
-void HardSwish::forward(const Forward<T>& f) const {
-  detail::map(f, [](T x) {
-    const T gate = T(0) > x + T(3) ? T(0) : (T(6) < x + T(3) ? T(6) : x + T(3));
-    return x * gate / T(6);
-  });
-}
-
-template <class T>
-void HardSwish::backward(const Backward<T>& b) const {
-  detail::map_gradient(b, [](T x, T dy) {
-    if (x <= T(-3)) return T(0);
-    return x >= T(3) ? dy : dy * (T(2) * x + T(3)) / T(6);
-  });
-}
-
-template void Relu::forward(const Forward<float>&) const;
-template void Relu::forward(const Forward<double>&) const;
-template void Relu::backward(const Backward<float>&) const;
-template void Relu::backward(const Backward<double>&) const;
-template void Clip::forward(const Forward<float>&) const;
-template void Clip::forward(const Forward<double>&) const;
-template void Clip::backward(const Backward<float>&) const;
-template void Clip::backward(const Backward<double>&) const;
-template void LeakyRelu::forward(const Forward<float>&) const;
-template void LeakyRelu::forward(const Forward<double>&) const;
-template void LeakyRelu::backward(const Backward<float>&) const;
-template void LeakyRelu::backward(const Backward<double>&) const;
-template void PRelu::forward(const Forward<float>&) const;
-template void PRelu::forward(const Forward<double>&) const;
-template void PRelu::backward(const Backward<float>&) const;
-template void PRelu::backward(const Backward<double>&) const;
-template void Sigmoid::forward(const Forward<float>&) const;
-template void Sigmoid::forward(const Forward<double>&) const;
-template void Sigmoid::backward(const Backward<float>&) const;
-template void Sigmoid::backward(const Backward<double>&) const;
-template void HardSigmoid::forward(const Forward<float>&) const;
-template void HardSigmoid::forward(const Forward<double>&) const;
-template void HardSigmoid::backward(const Backward<float>&) const;
-template void HardSigmoid::backward(const Backward<double>&) const;
-template void HardSwish::forward(const Forward<float>&) const;
-template void HardSwish::forward(const Forward<double>&) const;
-template void HardSwish::backward(const Backward<float>&) const;
-template void HardSwish::backward(const Backward<double>&) const;
+template struct Functions<Relu>;
+template struct Functions<Clip>;
+template struct Functions<LeakyRelu>;
+template struct Functions<PRelu>;
 
 }  // namespace binade

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/kernels.hpp"
 #include "core/ops/simd/normalize.hpp"
 
 namespace binade {
@@ -206,10 +207,10 @@ template class Normalizer<double>;
 template ChannelMoments moments_of(View<const float>);
 template ChannelMoments moments_of(View<const double>);
 
-Shape BatchNorm::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 5, 5);
+Shape infer_op(const BatchNorm&, std::span<const Shape> in) {
+  detail::expect_inputs(BatchNorm::name, in, 5, 5);
   constexpr std::string_view kNames[] = {"", "gamma", "beta", "the running mean", "the running variance"};
-  for (std::size_t i = 1; i < 5; ++i) detail::expect_vector(name, kNames[i], in[i], in[0].c);
+  for (std::size_t i = 1; i < 5; ++i) detail::expect_vector(BatchNorm::name, kNames[i], in[i], in[0].c);
   return in[0];
 }
 
@@ -249,13 +250,13 @@ void batch_norm_backward(const BatchNorm& op, const Backward<T>& b, Limits<T> li
 }
 
 template <class T>
-void BatchNorm::forward(const Forward<T>& f) const {
-  batch_norm_forward(*this, f, {});
+void forward_op(const BatchNorm& op, const Forward<T>& f) {
+  batch_norm_forward(op, f, {});
 }
 
 template <class T>
-void BatchNorm::backward(const Backward<T>& b) const {
-  batch_norm_backward(*this, b, {});
+void backward_op(const BatchNorm& op, const Backward<T>& b) {
+  batch_norm_backward(op, b, {});
 }
 
 template void batch_norm_forward(const BatchNorm&, const Forward<float>&, Limits<float>);
@@ -263,9 +264,6 @@ template void batch_norm_forward(const BatchNorm&, const Forward<double>&, Limit
 template void batch_norm_backward(const BatchNorm&, const Backward<float>&, Limits<float>);
 template void batch_norm_backward(const BatchNorm&, const Backward<double>&, Limits<double>);
 
-template void BatchNorm::forward(const Forward<float>&) const;
-template void BatchNorm::forward(const Forward<double>&) const;
-template void BatchNorm::backward(const Backward<float>&) const;
-template void BatchNorm::backward(const Backward<double>&) const;
+template struct Functions<BatchNorm>;
 
 }  // namespace binade

@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/kernels.hpp"
 #include "core/ops/simd/elementwise.hpp"
 
 namespace binade {
@@ -87,12 +88,12 @@ void gather(View<const T> dout, View<T> dx, const View<const T>* other) {
 
 }  // namespace
 
-Shape Add::infer(std::span<const Shape> in) const {
-  return broadcast_shape(name, in);
+Shape infer_op(const Add&, std::span<const Shape> in) {
+  return broadcast_shape(Add::name, in);
 }
 
 template <class T>
-void Add::forward(const Forward<T>& f) const {
+void forward_op(const Add&, const Forward<T>& f) {
   if constexpr (std::is_same_v<T, float>) {
     if (f.in[0].shape == f.in[1].shape) {
       parallel_for(f.out.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
@@ -105,7 +106,7 @@ void Add::forward(const Forward<T>& f) const {
 }
 
 template <class T>
-void Add::backward(const Backward<T>& b) const {
+void backward_op(const Add&, const Backward<T>& b) {
   for (std::size_t input = 0; input < 2; ++input) {
     const View<T>& dx = b.din[input];
     if (!dx) continue;
@@ -124,29 +125,23 @@ void Add::backward(const Backward<T>& b) const {
   }
 }
 
-Shape Mul::infer(std::span<const Shape> in) const {
-  return broadcast_shape(name, in);
+Shape infer_op(const Mul&, std::span<const Shape> in) {
+  return broadcast_shape(Mul::name, in);
 }
 
 template <class T>
-void Mul::forward(const Forward<T>& f) const {
+void forward_op(const Mul&, const Forward<T>& f) {
   combine(f, [](T a, T b) { return a * b; });
 }
 
 template <class T>
-void Mul::backward(const Backward<T>& b) const {
+void backward_op(const Mul&, const Backward<T>& b) {
   for (std::size_t i = 0; i < 2; ++i) {
     if (b.din[i]) gather<T>(b.dout, b.din[i], &b.in[1 - i]);
   }
 }
 
-template void Add::forward(const Forward<float>&) const;
-template void Add::forward(const Forward<double>&) const;
-template void Add::backward(const Backward<float>&) const;
-template void Add::backward(const Backward<double>&) const;
-template void Mul::forward(const Forward<float>&) const;
-template void Mul::forward(const Forward<double>&) const;
-template void Mul::backward(const Backward<float>&) const;
-template void Mul::backward(const Backward<double>&) const;
+template struct Functions<Add>;
+template struct Functions<Mul>;
 
 }  // namespace binade

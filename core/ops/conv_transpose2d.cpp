@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/ops/conv_engine.hpp"
+#include "core/ops/kernels.hpp"
 #include "core/ops/ops.hpp"
 
 namespace binade {
@@ -62,38 +63,38 @@ struct State {
 
 }  // namespace
 
-Shape ConvTranspose2d::infer(std::span<const Shape> in) const {
+Shape infer_op(const ConvTranspose2d& op, std::span<const Shape> in) {
   const auto check = [](bool ok, const std::string& what) {
     if (!ok) throw DataError("ConvTranspose2d: " + what);
   };
   check(in.size() == 2 || in.size() == 3,
         "wants image, kernel and perhaps bias, not " + std::to_string(in.size()) + " inputs");
-  check_window("ConvTranspose2d",
-               {stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right, dilation_h, dilation_w, groups});
-  check(output_pad_h >= 0 && output_pad_w >= 0, "output pads must not be negative");
+  check_window("ConvTranspose2d", {op.stride_h, op.stride_w, op.pad_top, op.pad_left, op.pad_bottom, op.pad_right,
+                                   op.dilation_h, op.dilation_w, op.groups});
+  check(op.output_pad_h >= 0 && op.output_pad_w >= 0, "output pads must not be negative");
   const Shape &x = in[0], &w = in[1];
   check(w.n >= 1 && w.h >= 1 && w.w >= 1 && w.c >= 1, "the kernel is empty: " + to_string(w));
-  check(std::int64_t{w.c} * groups == x.c, "the image has " + std::to_string(x.c) + " channels, the kernel " +
-                                               to_string(w) + " with groups=" + std::to_string(groups) + " wants " +
-                                               std::to_string(std::int64_t{w.c} * groups));
-  check(w.n % groups == 0,
-        std::to_string(w.n) + " output channels do not divide into " + std::to_string(groups) + " groups");
+  check(std::int64_t{w.c} * op.groups == x.c, "the image has " + std::to_string(x.c) + " channels, the kernel " +
+                                                  to_string(w) + " with groups=" + std::to_string(op.groups) +
+                                                  " wants " + std::to_string(std::int64_t{w.c} * op.groups));
+  check(w.n % op.groups == 0,
+        std::to_string(w.n) + " output channels do not divide into " + std::to_string(op.groups) + " groups");
   check(in.size() == 2 || in[2] == channel_shape(w.n),
         "the bias is " + (in.size() == 3 ? to_string(in[2]) : "") + ", wanted " + to_string(channel_shape(w.n)));
   const auto extent = [](std::int64_t size, int stride, int pads, int dilation, int kernel, int extra) {
     return (size - 1) * stride - pads + std::int64_t{dilation} * (kernel - 1) + 1 + extra;
   };
-  const std::int64_t h = extent(x.h, stride_h, pad_top + pad_bottom, dilation_h, w.h, output_pad_h);
-  const std::int64_t width = extent(x.w, stride_w, pad_left + pad_right, dilation_w, w.w, output_pad_w);
+  const std::int64_t h = extent(x.h, op.stride_h, op.pad_top + op.pad_bottom, op.dilation_h, w.h, op.output_pad_h);
+  const std::int64_t width = extent(x.w, op.stride_w, op.pad_left + op.pad_right, op.dilation_w, w.w, op.output_pad_w);
   check(h >= 1 && width >= 1,
         "the pads leave nothing of the image " + to_string(x) + " with the kernel " + to_string(w));
   return {x.n, static_cast<int>(h), static_cast<int>(width), w.n};
 }
 
 template <class T>
-void ConvTranspose2d::forward(const Forward<T>& f) const {
+void forward_op(const ConvTranspose2d& op, const Forward<T>& f) {
   auto& state = f.state.template get<State<T>>();
-  const ConvGeometry g = geometry_of(*this, f.in[0].shape, f.in[1].shape, f.out.shape);
+  const ConvGeometry g = geometry_of(op, f.in[0].shape, f.in[1].shape, f.out.shape);
   state.transpose(g, f.in[1].data, f.parameter_version);
   const std::int64_t pixels = f.out.shape.pixels();
   parallel_for(pixels, 4096, [&](std::int64_t begin, std::int64_t end) {
@@ -105,9 +106,9 @@ void ConvTranspose2d::forward(const Forward<T>& f) const {
 }
 
 template <class T>
-void ConvTranspose2d::backward(const Backward<T>& b) const {
+void backward_op(const ConvTranspose2d& op, const Backward<T>& b) {
   auto& state = b.state.template get<State<T>>();
-  const ConvGeometry g = geometry_of(*this, b.in[0].shape, b.in[1].shape, b.dout.shape);
+  const ConvGeometry g = geometry_of(op, b.in[0].shape, b.in[1].shape, b.dout.shape);
   const int images = b.dout.shape.n;
   if (b.din[0]) {
     state.transpose(g, b.in[1].data, b.parameter_version);
@@ -129,9 +130,6 @@ void ConvTranspose2d::backward(const Backward<T>& b) const {
   if (b.din.size() > 2 && b.din[2]) add_channel_sums(b.dout.shape.pixels(), g.ic, b.dout.data, b.din[2].data);
 }
 
-template void ConvTranspose2d::forward(const Forward<float>&) const;
-template void ConvTranspose2d::forward(const Forward<double>&) const;
-template void ConvTranspose2d::backward(const Backward<float>&) const;
-template void ConvTranspose2d::backward(const Backward<double>&) const;
+template struct Functions<ConvTranspose2d>;
 
 }  // namespace binade

@@ -1,7 +1,7 @@
 // How an op is printed: its name and the fields that differ from the default.
 #include <fmt/format.h>
 
-#include "core/ops/ops.hpp"
+#include "core/ops/words.hpp"
 
 namespace binade {
 namespace {
@@ -18,14 +18,9 @@ std::string text(bool v) {
 std::string text(const QuantSpec& s) {
   return fmt::format("{}{}.{}", s.is_signed ? 's' : 'u', int{s.bits}, int{s.frac});
 }
-std::string text(Rounding r) {
-  return std::string(to_string(r));
-}
-std::string text(Interpolation i) {
-  return i == Interpolation::nearest ? "nearest" : "bilinear";
-}
-std::string text(Coordinates c) {
-  return c == Coordinates::half_pixel ? "half_pixel" : c == Coordinates::align_corners ? "align_corners" : "asymmetric";
+template <class E>
+requires std::is_enum_v<E> std::string text(E v) {
+  return std::string(word_of(v));
 }
 
 template <class O>

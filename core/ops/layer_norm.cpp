@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/kernels.hpp"
 
 namespace binade {
 
@@ -23,22 +24,22 @@ std::pair<double, double> moments(const T* x, std::int64_t c, double epsilon) {
 
 }  // namespace
 
-Shape LayerNorm::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 3, 3);
-  detail::expect_vector(name, "gamma", in[1], in[0].c);
-  detail::expect_vector(name, "beta", in[2], in[0].c);
+Shape infer_op(const LayerNorm&, std::span<const Shape> in) {
+  detail::expect_inputs(LayerNorm::name, in, 3, 3);
+  detail::expect_vector(LayerNorm::name, "gamma", in[1], in[0].c);
+  detail::expect_vector(LayerNorm::name, "beta", in[2], in[0].c);
   return in[0];
 }
 
 template <class T>
-void LayerNorm::forward(const Forward<T>& f) const {
+void forward_op(const LayerNorm& op, const Forward<T>& f) {
   const std::int64_t c = f.out.shape.c;
   const T *gamma = f.in[1].data, *beta = f.in[2].data;
   parallel_for(f.out.shape.pixels(), detail::rows_per_chunk(c), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; ++p) {
       const T* x = f.in[0].data + p * c;
       T* y = f.out.data + p * c;
-      const auto [mean, inverse] = moments(x, c, epsilon);
+      const auto [mean, inverse] = moments(x, c, op.epsilon);
       for (std::int64_t i = 0; i < c; ++i) {
         y[i] = static_cast<T>((static_cast<double>(x[i]) - mean) * inverse) * gamma[i] + beta[i];
       }
@@ -47,13 +48,13 @@ void LayerNorm::forward(const Forward<T>& f) const {
 }
 
 template <class T>
-void LayerNorm::backward(const Backward<T>& b) const {
+void backward_op(const LayerNorm& op, const Backward<T>& b) {
   const std::int64_t c = b.dout.shape.c, pixels = b.dout.shape.pixels();
   const T *x = b.in[0].data, *gamma = b.in[1].data, *dy = b.dout.data;
   if (b.din[1] || b.din[2]) {
     const auto sums = detail::pixel_sums(pixels, 2 * c, [&](std::int64_t begin, std::int64_t end, double* s) {
       for (std::int64_t p = begin; p < end; ++p) {
-        const auto [mean, inverse] = moments(x + p * c, c, epsilon);
+        const auto [mean, inverse] = moments(x + p * c, c, op.epsilon);
         for (std::int64_t i = 0; i < c; ++i) {
           const double g = static_cast<double>(dy[p * c + i]);
           s[i] += g * (static_cast<double>(x[p * c + i]) - mean) * inverse;
@@ -69,7 +70,7 @@ void LayerNorm::backward(const Backward<T>& b) const {
   if (!b.din[0]) return;
   parallel_for(pixels, detail::rows_per_chunk(2 * c), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; ++p) {
-      const auto [mean, inverse] = moments(x + p * c, c, epsilon);
+      const auto [mean, inverse] = moments(x + p * c, c, op.epsilon);
       double sum = 0, dot = 0;
       for (std::int64_t i = 0; i < c; ++i) {
         const double g = static_cast<double>(dy[p * c + i]) * static_cast<double>(gamma[i]);
@@ -86,9 +87,6 @@ void LayerNorm::backward(const Backward<T>& b) const {
   });
 }
 
-template void LayerNorm::forward(const Forward<float>&) const;
-template void LayerNorm::forward(const Forward<double>&) const;
-template void LayerNorm::backward(const Backward<float>&) const;
-template void LayerNorm::backward(const Backward<double>&) const;
+template struct Functions<LayerNorm>;
 
 }  // namespace binade

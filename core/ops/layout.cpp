@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/kernels.hpp"
 
 namespace binade {
 namespace {
@@ -13,8 +14,8 @@ void add_row(const T* from, T* to, std::int64_t n) {
 
 }  // namespace
 
-Shape Concat::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 2, SIZE_MAX);
+Shape infer_op(const Concat&, std::span<const Shape> in) {
+  detail::expect_inputs(Concat::name, in, 2, SIZE_MAX);
   Shape out = in[0];
   for (std::size_t i = 1; i < in.size(); ++i) {
     if (in[i].n != out.n || in[i].h != out.h || in[i].w != out.w) {
@@ -27,7 +28,7 @@ Shape Concat::infer(std::span<const Shape> in) const {
 }
 
 template <class T>
-void Concat::forward(const Forward<T>& f) const {
+void forward_op(const Concat&, const Forward<T>& f) {
   const std::int64_t c = f.out.shape.c;
   parallel_for(f.out.shape.pixels(), detail::rows_per_chunk(c), [&](std::int64_t begin, std::int64_t end) {
     std::int64_t offset = 0;
@@ -40,7 +41,7 @@ void Concat::forward(const Forward<T>& f) const {
 }
 
 template <class T>
-void Concat::backward(const Backward<T>& b) const {
+void backward_op(const Concat&, const Backward<T>& b) {
   const std::int64_t c = b.dout.shape.c;
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < b.in.size(); ++i) {
@@ -54,19 +55,19 @@ void Concat::backward(const Backward<T>& b) const {
   }
 }
 
-Shape Slice::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 1, 1);
-  if (axis < 1 || axis > 3) {
-    throw DataError("Slice: axis is " + std::to_string(axis) + ", wanted 1 (h), 2 (w) or 3 (c)");
+Shape infer_op(const Slice& op, std::span<const Shape> in) {
+  detail::expect_inputs(Slice::name, in, 1, 1);
+  if (op.axis < 1 || op.axis > 3) {
+    throw DataError("Slice: axis is " + std::to_string(op.axis) + ", wanted 1 (h), 2 (w) or 3 (c)");
   }
   Shape out = in[0];
-  int& extent = axis == 1 ? out.h : axis == 2 ? out.w : out.c;
-  if (step < 1 || begin < 0 || begin >= end || end > extent) {
-    throw DataError("Slice: [" + std::to_string(begin) + ", " + std::to_string(end) + ") in steps of " +
-                    std::to_string(step) + " does not fit axis " + std::to_string(axis) + " of shape " +
+  int& extent = op.axis == 1 ? out.h : op.axis == 2 ? out.w : out.c;
+  if (op.step < 1 || op.begin < 0 || op.begin >= op.end || op.end > extent) {
+    throw DataError("Slice: [" + std::to_string(op.begin) + ", " + std::to_string(op.end) + ") in steps of " +
+                    std::to_string(op.step) + " does not fit axis " + std::to_string(op.axis) + " of shape " +
                     to_string(in[0]) + "; wanted 0 <= begin < end <= extent and step >= 1");
   }
-  extent = (end - begin + step - 1) / step;
+  extent = (op.end - op.begin + op.step - 1) / op.step;
   return out;
 }
 
@@ -90,61 +91,62 @@ struct SliceRows {
 }  // namespace
 
 template <class T>
-void Slice::forward(const Forward<T>& f) const {
-  const SliceRows rows(*this, f.in[0].shape, f.out.shape);
+void forward_op(const Slice& op, const Forward<T>& f) {
+  const SliceRows rows(op, f.in[0].shape, f.out.shape);
   parallel_for(rows.outer * rows.taken, detail::rows_per_chunk(rows.inner), [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t r = first; r < last; ++r) {
-      std::copy_n(f.in[0].data + rows.source(*this, r), rows.inner, f.out.data + r * rows.inner);
+      std::copy_n(f.in[0].data + rows.source(op, r), rows.inner, f.out.data + r * rows.inner);
     }
   });
 }
 
 template <class T>
-void Slice::backward(const Backward<T>& b) const {
+void backward_op(const Slice& op, const Backward<T>& b) {
   if (!b.din[0]) return;
-  const SliceRows rows(*this, b.in[0].shape, b.dout.shape);
+  const SliceRows rows(op, b.in[0].shape, b.dout.shape);
   parallel_for(rows.outer * rows.taken, detail::rows_per_chunk(rows.inner), [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t r = first; r < last; ++r) {
-      add_row(b.dout.data + r * rows.inner, b.din[0].data + rows.source(*this, r), rows.inner);
+      add_row(b.dout.data + r * rows.inner, b.din[0].data + rows.source(op, r), rows.inner);
     }
   });
 }
 
-Shape Pad::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 1, 1);
-  if (std::min({top, left, bottom, right, channels_before, channels_after}) < 0) {
-    throw DataError("Pad: a negative amount in " + to_string(Op{*this}) + "; cut with Slice instead");
+Shape infer_op(const Pad& op, std::span<const Shape> in) {
+  detail::expect_inputs(Pad::name, in, 1, 1);
+  if (std::min({op.top, op.left, op.bottom, op.right, op.channels_before, op.channels_after}) < 0) {
+    throw DataError("Pad: a negative amount in " + to_string(Op{op}) + "; cut with Slice instead");
   }
-  return {in[0].n, in[0].h + top + bottom, in[0].w + left + right, in[0].c + channels_before + channels_after};
+  return {in[0].n, in[0].h + op.top + op.bottom, in[0].w + op.left + op.right,
+          in[0].c + op.channels_before + op.channels_after};
 }
 
 template <class T>
-void Pad::forward(const Forward<T>& f) const {
+void forward_op(const Pad& op, const Forward<T>& f) {
   const Shape &in = f.in[0].shape, &out = f.out.shape;
-  const T fill = static_cast<T>(value);
+  const T fill = static_cast<T>(op.value);
   const std::int64_t row = std::int64_t{out.w} * out.c;
   parallel_for(std::int64_t{out.n} * out.h, detail::rows_per_chunk(row), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       T* y = f.out.data + r * row;
-      const std::int64_t n = r / out.h, h = r % out.h - top;
+      const std::int64_t n = r / out.h, h = r % out.h - op.top;
       std::fill_n(y, row, fill);
       if (h < 0 || h >= in.h) continue;
       const T* x = f.in[0].data + (n * in.h + h) * in.w * in.c;
-      y += std::int64_t{left} * out.c + channels_before;
+      y += std::int64_t{op.left} * out.c + op.channels_before;
       for (int w = 0; w < in.w; ++w) std::copy_n(x + std::int64_t{w} * in.c, in.c, y + std::int64_t{w} * out.c);
     }
   });
 }
 
 template <class T>
-void Pad::backward(const Backward<T>& b) const {
+void backward_op(const Pad& op, const Backward<T>& b) {
   if (!b.din[0]) return;
   const Shape &in = b.in[0].shape, &out = b.dout.shape;
   const std::int64_t row = std::int64_t{in.w} * in.c;
   parallel_for(std::int64_t{in.n} * in.h, detail::rows_per_chunk(row), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      const std::int64_t n = r / in.h, h = r % in.h + top;
-      const T* dy = b.dout.data + ((n * out.h + h) * out.w + left) * out.c + channels_before;
+      const std::int64_t n = r / in.h, h = r % in.h + op.top;
+      const T* dy = b.dout.data + ((n * out.h + h) * out.w + op.left) * out.c + op.channels_before;
       for (int w = 0; w < in.w; ++w) {
         add_row(dy + std::int64_t{w} * out.c, b.din[0].data + r * row + std::int64_t{w} * in.c, in.c);
       }
@@ -152,48 +154,36 @@ void Pad::backward(const Backward<T>& b) const {
   });
 }
 
-Shape Reshape::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 1, 1);
+Shape infer_op(const Reshape& op, std::span<const Shape> in) {
+  detail::expect_inputs(Reshape::name, in, 1, 1);
   const std::int64_t elements = std::int64_t{in[0].h} * in[0].w * in[0].c;
-  const std::int64_t rows = std::int64_t{h} * w;
-  if (h < 1 || w < 1 || c < 0 || (c == 0 ? elements % rows != 0 : rows * c != elements)) {
+  const std::int64_t rows = std::int64_t{op.h} * op.w;
+  if (op.h < 1 || op.w < 1 || op.c < 0 || (op.c == 0 ? elements % rows != 0 : rows * op.c != elements)) {
     throw DataError("Reshape: the " + std::to_string(elements) + " elements per image of shape " + to_string(in[0]) +
-                    " do not fill " + std::to_string(h) + "x" + std::to_string(w) + "x" +
-                    (c == 0 ? std::string("(rest)") : std::to_string(c)));
+                    " do not fill " + std::to_string(op.h) + "x" + std::to_string(op.w) + "x" +
+                    (op.c == 0 ? std::string("(rest)") : std::to_string(op.c)));
   }
-  return {in[0].n, h, w, c == 0 ? static_cast<int>(elements / rows) : c};
+  return {in[0].n, op.h, op.w, op.c == 0 ? static_cast<int>(elements / rows) : op.c};
 }
 
 template <class T>
-void Reshape::forward(const Forward<T>& f) const {
+void forward_op(const Reshape&, const Forward<T>& f) {
   parallel_for(f.out.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
     std::copy(f.in[0].data + begin, f.in[0].data + end, f.out.data + begin);
   });
 }
 
 template <class T>
-void Reshape::backward(const Backward<T>& b) const {
+void backward_op(const Reshape&, const Backward<T>& b) {
   if (!b.din[0]) return;
   parallel_for(b.dout.count(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
     add_row(b.dout.data + begin, b.din[0].data + begin, end - begin);
   });
 }
 
-template void Concat::forward(const Forward<float>&) const;
-template void Concat::forward(const Forward<double>&) const;
-template void Concat::backward(const Backward<float>&) const;
-template void Concat::backward(const Backward<double>&) const;
-template void Slice::forward(const Forward<float>&) const;
-template void Slice::forward(const Forward<double>&) const;
-template void Slice::backward(const Backward<float>&) const;
-template void Slice::backward(const Backward<double>&) const;
-template void Pad::forward(const Forward<float>&) const;
-template void Pad::forward(const Forward<double>&) const;
-template void Pad::backward(const Backward<float>&) const;
-template void Pad::backward(const Backward<double>&) const;
-template void Reshape::forward(const Forward<float>&) const;
-template void Reshape::forward(const Forward<double>&) const;
-template void Reshape::backward(const Backward<float>&) const;
-template void Reshape::backward(const Backward<double>&) const;
+template struct Functions<Concat>;
+template struct Functions<Slice>;
+template struct Functions<Pad>;
+template struct Functions<Reshape>;
 
 }  // namespace binade

@@ -3,6 +3,7 @@
 
 #include "core/base/error.hpp"
 #include "core/ops/conv_engine.hpp"
+#include "core/ops/kernels.hpp"
 #include "core/ops/ops.hpp"
 
 namespace binade {
@@ -24,7 +25,7 @@ Product product_of(const Shape& x, int oc) {
 
 }  // namespace
 
-Shape Linear::infer(std::span<const Shape> in) const {
+Shape infer_op(const Linear&, std::span<const Shape> in) {
   const auto check = [](bool ok, const std::string& what) {
     if (!ok) throw DataError("Linear: " + what);
   };
@@ -40,7 +41,7 @@ Shape Linear::infer(std::span<const Shape> in) const {
 }
 
 template <class T>
-void Linear::forward(const Forward<T>& f) const {
+void forward_op(const Linear&, const Forward<T>& f) {
   auto& engine = f.state.template get<ConvEngine<T>>();
   const Product product = product_of(f.in[0].shape, f.out.shape.c);
   const T* bias = f.in.size() > 2 ? f.in[2].data : nullptr;
@@ -48,7 +49,7 @@ void Linear::forward(const Forward<T>& f) const {
 }
 
 template <class T>
-void Linear::backward(const Backward<T>& b) const {
+void backward_op(const Linear&, const Backward<T>& b) {
   auto& engine = b.state.template get<ConvEngine<T>>();
   const auto [geometry, images] = product_of(b.in[0].shape, b.dout.shape.c);
   if (b.din[0]) engine.backward_data(geometry, images, b.dout.data, b.in[1].data, b.din[0].data, b.parameter_version);
@@ -58,9 +59,6 @@ void Linear::backward(const Backward<T>& b) const {
   }
 }
 
-template void Linear::forward(const Forward<float>&) const;
-template void Linear::forward(const Forward<double>&) const;
-template void Linear::backward(const Backward<float>&) const;
-template void Linear::backward(const Backward<double>&) const;
+template struct Functions<Linear>;
 
 }  // namespace binade

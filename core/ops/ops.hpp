@@ -12,10 +12,12 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <variant>
 
 #include "core/base/fixed_point.hpp"
 #include "core/base/tensor.hpp"
+#include "core/ops/traits.hpp"
 
 namespace binade {
 
@@ -63,7 +65,8 @@ struct Backward {
   OpState& state;
   std::uint64_t seed = 0;
   std::uint64_t parameter_version = 0;  ///< as in Forward
-  /// Bit i: din[i] counts as zero, whatever it holds; the op writes every element. Only for ops that are TakesFresh.
+  /// Bit i: din[i] counts as zero, whatever it holds; the op writes every element. Only for ops that take fresh
+  /// gradients.
   std::uint32_t fresh = 0;
   bool is_fresh(std::size_t i) const { return (fresh >> i & 1) != 0; }
 };
@@ -77,14 +80,14 @@ struct Field {
 template <class Op, class Member>
 Field(std::string_view, Member Op::*) -> Field<Op, Member>;
 
-// `infer` throws DataError with a full sentence on shapes that do not fit.
-
 /// 2-D convolution (cross-correlation). in: x, w {oc, kh, kw, ic/groups}, [b {1,1,1,oc}].
 /// @math y[n,oy,ox,o] = b[o] + sum_{i,j,c} x[n, oy*stride_h - pad_top + i*dilation_h, ..., g*ic/groups + c] *
 /// w[o,i,j,c]
 struct Conv2d {
   static constexpr std::string_view name = "Conv2d";
-  static constexpr bool takes_fresh = true;
+  static constexpr OpTraits traits{Role::layer,   IntegerForm::instruction,
+                                   KeepsGrid::no, Homogeneous::no,
+                                   Reads::all,    {.learned = 0b110, .takes_fresh = true}};
   int stride_h = 1, stride_w = 1;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   int dilation_h = 1, dilation_w = 1;
@@ -95,18 +98,14 @@ struct Conv2d {
                  Field{"pad_bottom", &Conv2d::pad_bottom}, Field{"pad_right", &Conv2d::pad_right},
                  Field{"dilation_h", &Conv2d::dilation_h}, Field{"dilation_w", &Conv2d::dilation_w},
                  Field{"groups", &Conv2d::groups}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Conv2d&, const Conv2d&) = default;
 };
 
 /// Transposed convolution. in: x, w {oc, kh, kw, ic/groups} (the same OHWI order), [b].
 /// @math output extent = (h - 1) * stride - pad_top - pad_bottom + dilation * (kh - 1) + 1 + output_pad
 struct ConvTranspose2d {
   static constexpr std::string_view name = "ConvTranspose2d";
+  static constexpr OpTraits traits{Role::layer, IntegerForm::instruction, KeepsGrid::no, Homogeneous::no,
+                                   Reads::all,  {.learned = 0b110}};
   int stride_h = 1, stride_w = 1;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   int dilation_h = 1, dilation_w = 1;
@@ -123,24 +122,14 @@ struct ConvTranspose2d {
                                             Field{"output_pad_h", &ConvTranspose2d::output_pad_h},
                                             Field{"output_pad_w", &ConvTranspose2d::output_pad_w},
                                             Field{"groups", &ConvTranspose2d::groups}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const ConvTranspose2d&, const ConvTranspose2d&) = default;
 };
 
 /// Matrix product over the channels of every pixel. in: x {n,h,w,ic}, w {oc,1,1,ic}, [b]. @math y = x w^T + b
 struct Linear {
   static constexpr std::string_view name = "Linear";
+  static constexpr OpTraits traits{Role::layer, IntegerForm::instruction, KeepsGrid::no, Homogeneous::no,
+                                   Reads::all,  {.learned = 0b110}};
   static constexpr auto fields = std::tuple{};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Linear&, const Linear&) = default;
 };
 
 /// in: x, gamma, beta, mean, variance. Statistics over n, h, w.
@@ -150,65 +139,51 @@ struct Linear {
 /// `frozen`: training, too, normalises by the running statistics and leaves them alone.
 struct BatchNorm {
   static constexpr std::string_view name = "BatchNorm";
-  static constexpr bool takes_fresh = true;
+  static constexpr OpTraits traits{Role::normalization, IntegerForm::folded, KeepsGrid::no,
+                                   Homogeneous::no,     Reads::channel,      {.learned = 0b110, .takes_fresh = true}};
   double epsilon = 1e-5;
   double momentum = 0.1;
   bool frozen = false;
   static constexpr auto fields =
       std::tuple{Field{"epsilon", &BatchNorm::epsilon}, Field{"momentum", &BatchNorm::momentum},
                  Field{"frozen", &BatchNorm::frozen}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const BatchNorm&, const BatchNorm&) = default;
 };
 
 /// in: x, gamma, beta. Statistics over the channels of each pixel.
 struct LayerNorm {
   static constexpr std::string_view name = "LayerNorm";
+  static constexpr OpTraits traits{
+      Role::normalization, IntegerForm::none, KeepsGrid::no,
+      Homogeneous::no,     Reads::all,        {.learned = 0b110, .why_not = "there is no integer instruction for it"}};
   double epsilon = 1e-5;
   static constexpr auto fields = std::tuple{Field{"epsilon", &LayerNorm::epsilon}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const LayerNorm&, const LayerNorm&) = default;
 };
 
 /// @math max(x, 0)   @grad 1 for x > 0, else 0
 struct Relu {
   static constexpr std::string_view name = "Relu";
-  static constexpr bool takes_fresh = true;
+  static constexpr OpTraits traits{Role::activation, IntegerForm::accumulator, KeepsGrid::no,
+                                   Homogeneous::yes, Reads::element,           {.takes_fresh = true, .is_clamp = true}};
   static constexpr auto fields = std::tuple{};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Relu&, const Relu&) = default;
 };
 
 /// @math min(max(x, lo), hi); ReLU6 is Clip{0, 6}   @grad 1 for lo < x < hi, else 0
 struct Clip {
   static constexpr std::string_view name = "Clip";
-  static constexpr bool takes_fresh = true;
+  static constexpr OpTraits traits{Role::activation, IntegerForm::accumulator,
+                                   KeepsGrid::no,    Homogeneous::by_attributes,
+                                   Reads::element,   {.takes_fresh = true, .is_clamp = true}};
   double lo = 0, hi = 6;
   static constexpr auto fields = std::tuple{Field{"lo", &Clip::lo}, Field{"hi", &Clip::hi}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Clip&, const Clip&) = default;
+  constexpr bool is_homogeneous() const { return lo == 0; }
 };
 
 /// @math x >= 0 ? x : slope * x; with slope_bits b > 0, the slope is rounded to the grid spec_for_clip(|slope|, b,
 /// true)
 struct LeakyRelu {
   static constexpr std::string_view name = "LeakyRelu";
+  static constexpr OpTraits traits{Role::activation, IntegerForm::accumulator, KeepsGrid::no, Homogeneous::yes,
+                                   Reads::element};
   double slope = 0.01;
   int slope_bits = 0;  ///< 0: real
   static constexpr auto fields =
@@ -216,61 +191,75 @@ struct LeakyRelu {
   /// The grid of the rounded slope, for slope_bits > 0.
   QuantSpec slope_spec() const;
   double effective_slope() const;
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const LeakyRelu&, const LeakyRelu&) = default;
 };
 
 /// in: x, slope {1,1,1,c} or {1,1,1,1}. @math x >= 0 ? x : slope[c] * x
 struct PRelu {
   static constexpr std::string_view name = "PRelu";
+  static constexpr OpTraits traits{Role::activation, IntegerForm::accumulator, KeepsGrid::no,
+                                   Homogeneous::yes, Reads::element,           {.learned = 0b10}};
   static constexpr auto fields = std::tuple{};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const PRelu&, const PRelu&) = default;
 };
 
 /// @math 1 / (1 + exp(-x))
 struct Sigmoid {
   static constexpr std::string_view name = "Sigmoid";
+  static constexpr OpTraits traits = function_of_one_number("Sigmoid");
   static constexpr auto fields = std::tuple{};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Sigmoid&, const Sigmoid&) = default;
 };
 
 /// @math clip(alpha * x + beta, 0, 1); PyTorch's hard sigmoid is alpha = 1/6, beta = 1/2
 struct HardSigmoid {
   static constexpr std::string_view name = "HardSigmoid";
+  static constexpr OpTraits traits = function_of_one_number("HardSigmoid");
   double alpha = 1.0 / 6, beta = 0.5;
   static constexpr auto fields = std::tuple{Field{"alpha", &HardSigmoid::alpha}, Field{"beta", &HardSigmoid::beta}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const HardSigmoid&, const HardSigmoid&) = default;
 };
 
 /// @math x * clip(x + 3, 0, 6) / 6
 struct HardSwish {
   static constexpr std::string_view name = "HardSwish";
+  static constexpr OpTraits traits = function_of_one_number("HardSwish", 14);
   static constexpr auto fields = std::tuple{};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const HardSwish&, const HardSwish&) = default;
+};
+
+/// @math tanh(x)
+struct Tanh {
+  static constexpr std::string_view name = "Tanh";
+  static constexpr OpTraits traits = function_of_one_number("Tanh");
+  static constexpr auto fields = std::tuple{};
+};
+
+/// @math x >= 0 ? x : alpha * (exp(x) - 1)
+struct Elu {
+  static constexpr std::string_view name = "Elu";
+  static constexpr OpTraits traits = function_of_one_number("Elu");
+  double alpha = 1;
+  static constexpr auto fields = std::tuple{Field{"alpha", &Elu::alpha}};
+};
+
+enum class GeluForm : std::uint8_t { none, tanh };
+/// @math x * Phi(x) = x / 2 * (1 + erf(x / sqrt 2)); the form `tanh` is x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715
+/// x^3)))
+struct Gelu {
+  static constexpr std::string_view name = "Gelu";
+  static constexpr OpTraits traits = function_of_one_number("Gelu", 20);
+  GeluForm approximate = GeluForm::none;
+  static constexpr auto fields = std::tuple{Field{"approximate", &Gelu::approximate}};
+};
+
+/// @math 2 / sqrt(pi) * integral of exp(-t^2) from 0 to x
+struct Erf {
+  static constexpr std::string_view name = "Erf";
+  static constexpr OpTraits traits = function_of_one_number("Erf");
+  static constexpr auto fields = std::tuple{};
+};
+
+/// @math log(1 + exp(x))
+struct Softplus {
+  static constexpr std::string_view name = "Softplus";
+  static constexpr OpTraits traits = function_of_one_number("Softplus");
+  static constexpr auto fields = std::tuple{};
 };
 
 /// Softmax over the channels of each pixel.
@@ -278,70 +267,49 @@ struct HardSwish {
 /// an integer table has it
 struct Softmax {
   static constexpr std::string_view name = "Softmax";
+  static constexpr OpTraits traits{Role::normalization, IntegerForm::instruction, KeepsGrid::no, Homogeneous::no,
+                                   Reads::all};
   int exponential_bits = 0;  ///< 0: real
   static constexpr auto fields = std::tuple{Field{"exponential_bits", &Softmax::exponential_bits}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Softmax&, const Softmax&) = default;
 };
 
 /// in: a, b. Extents equal, or 1 in either operand (broadcast; the batch too, when the operand is a parameter).
 struct Add {
   static constexpr std::string_view name = "Add";
-  static constexpr bool takes_fresh = true;
+  static constexpr OpTraits traits{Role::merge,      IntegerForm::instruction, KeepsGrid::no,
+                                   Homogeneous::yes, Reads::element,           {.takes_fresh = true}};
   static constexpr auto fields = std::tuple{};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Add&, const Add&) = default;
 };
 
 /// in: a, b. Broadcast as Add.
 struct Mul {
   static constexpr std::string_view name = "Mul";
+  static constexpr OpTraits traits{Role::merge, IntegerForm::instruction, KeepsGrid::no, Homogeneous::no,
+                                   Reads::element};
   static constexpr auto fields = std::tuple{};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Mul&, const Mul&) = default;
 };
 
 /// in: two or more tensors of equal n, h, w; joins their channels.
 struct Concat {
   static constexpr std::string_view name = "Concat";
+  static constexpr OpTraits traits{Role::merge, IntegerForm::instruction, KeepsGrid::no, Homogeneous::yes, Reads::all};
   static constexpr auto fields = std::tuple{};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Concat&, const Concat&) = default;
 };
 
 /// Every `step`-th element of [begin, end) on one axis: 1 = h, 2 = w, 3 = c. Step >= 1.
 struct Slice {
   static constexpr std::string_view name = "Slice";
+  static constexpr OpTraits traits{Role::shape, IntegerForm::instruction, KeepsGrid::yes, Homogeneous::yes, Reads::all};
   int axis = 1, begin = 0, end = 1, step = 1;
   static constexpr auto fields = std::tuple{Field{"axis", &Slice::axis}, Field{"begin", &Slice::begin},
                                             Field{"end", &Slice::end}, Field{"step", &Slice::step}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Slice&, const Slice&) = default;
 };
 
 /// Pads h, w and channels with a constant. Amounts are >= 0.
 struct Pad {
   static constexpr std::string_view name = "Pad";
+  static constexpr OpTraits traits{Role::shape, IntegerForm::instruction, KeepsGrid::by_attributes,
+                                   Homogeneous::by_attributes, Reads::all};
   int top = 0, left = 0, bottom = 0, right = 0, channels_before = 0, channels_after = 0;
   double value = 0;
   static constexpr auto fields = std::tuple{Field{"top", &Pad::top},
@@ -351,18 +319,16 @@ struct Pad {
                                             Field{"channels_before", &Pad::channels_before},
                                             Field{"channels_after", &Pad::channels_after},
                                             Field{"value", &Pad::value}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Pad&, const Pad&) = default;
+  constexpr bool keeps_grid() const { return value == 0; }
+  constexpr bool is_homogeneous() const { return value == 0; }
 };
 
 /// Padding never wins. The gradient goes to the first maximum of a window in row order. ceil_mode as in ONNX: a window
 /// that would start in the bottom or right padding is dropped.
 struct MaxPool {
   static constexpr std::string_view name = "MaxPool";
+  static constexpr OpTraits traits{Role::pool, IntegerForm::instruction, KeepsGrid::yes, Homogeneous::yes,
+                                   Reads::channel};
   int kernel_h = 2, kernel_w = 2, stride_h = 2, stride_w = 2;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   bool ceil_mode = false;
@@ -372,17 +338,13 @@ struct MaxPool {
                  Field{"pad_top", &MaxPool::pad_top},       Field{"pad_left", &MaxPool::pad_left},
                  Field{"pad_bottom", &MaxPool::pad_bottom}, Field{"pad_right", &MaxPool::pad_right},
                  Field{"ceil_mode", &MaxPool::ceil_mode}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const MaxPool&, const MaxPool&) = default;
 };
 
 /// Mean of a window. count_include_pad: the padding's zeros count in the divisor.
 struct AvgPool {
   static constexpr std::string_view name = "AvgPool";
+  static constexpr OpTraits traits{Role::pool, IntegerForm::instruction, KeepsGrid::no, Homogeneous::yes,
+                                   Reads::channel};
   int kernel_h = 2, kernel_w = 2, stride_h = 2, stride_w = 2;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   bool ceil_mode = false;
@@ -393,24 +355,14 @@ struct AvgPool {
                  Field{"pad_top", &AvgPool::pad_top},       Field{"pad_left", &AvgPool::pad_left},
                  Field{"pad_bottom", &AvgPool::pad_bottom}, Field{"pad_right", &AvgPool::pad_right},
                  Field{"ceil_mode", &AvgPool::ceil_mode},   Field{"count_include_pad", &AvgPool::count_include_pad}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const AvgPool&, const AvgPool&) = default;
 };
 
 /// Mean over h and w: {n, 1, 1, c}.
 struct GlobalAvgPool {
   static constexpr std::string_view name = "GlobalAvgPool";
+  static constexpr OpTraits traits{Role::pool, IntegerForm::instruction, KeepsGrid::no, Homogeneous::yes,
+                                   Reads::channel};
   static constexpr auto fields = std::tuple{};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const GlobalAvgPool&, const GlobalAvgPool&) = default;
 };
 
 enum class Interpolation : std::uint8_t { nearest, bilinear };
@@ -422,6 +374,8 @@ enum class Coordinates : std::uint8_t { half_pixel, align_corners, asymmetric };
 /// asymmetric coordinates and the nearest pixel, ties down, for the others (ONNX's round_prefer_floor).
 struct Resize {
   static constexpr std::string_view name = "Resize";
+  static constexpr OpTraits traits{Role::shape, IntegerForm::instruction, KeepsGrid::by_attributes, Homogeneous::yes,
+                                   Reads::channel};
   int height = 1, width = 1;
   Interpolation interpolation = Interpolation::bilinear;
   Coordinates coordinates = Coordinates::half_pixel;
@@ -429,39 +383,25 @@ struct Resize {
   static constexpr auto fields = std::tuple{
       Field{"height", &Resize::height}, Field{"width", &Resize::width}, Field{"interpolation", &Resize::interpolation},
       Field{"coordinates", &Resize::coordinates}, Field{"weight_bits", &Resize::weight_bits}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Resize&, const Resize&) = default;
+  constexpr bool keeps_grid() const { return interpolation == Interpolation::nearest; }
 };
 
 /// The same elements in the same linear (NHWC) order under other extents; n is kept. h = w = 1 and c = 0 flattens.
 struct Reshape {
   static constexpr std::string_view name = "Reshape";
+  static constexpr OpTraits traits{Role::shape, IntegerForm::instruction, KeepsGrid::yes, Homogeneous::yes, Reads::all};
   int h = 1, w = 1, c = 0;  ///< c = 0: what is left
   static constexpr auto fields = std::tuple{Field{"h", &Reshape::h}, Field{"w", &Reshape::w}, Field{"c", &Reshape::c}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Reshape&, const Reshape&) = default;
 };
 
 /// Training: each element is zeroed with `probability`, the others scaled by 1 / (1 - probability); the mask is a
 /// function of (seed, index) only. Inference: identity.
 struct Dropout {
   static constexpr std::string_view name = "Dropout";
+  static constexpr OpTraits traits{Role::regularizer, IntegerForm::identity, KeepsGrid::yes, Homogeneous::yes,
+                                   Reads::element};
   double probability = 0.5;
   static constexpr auto fields = std::tuple{Field{"probability", &Dropout::probability}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Dropout&, const Dropout&) = default;
 };
 
 /// Mean cross entropy over the pixels that are not ignored. in: logits {n,h,w,classes}, labels {n,h,w,1} (class index
@@ -471,16 +411,12 @@ struct Dropout {
 /// is neither a class nor `ignore_label` is a DataError; with every pixel ignored the loss is 0.
 struct CrossEntropy {
   static constexpr std::string_view name = "CrossEntropy";
+  static constexpr OpTraits traits{Role::loss,      IntegerForm::none, KeepsGrid::no,
+                                   Homogeneous::no, Reads::all,        {.why_not = "a loss belongs to training"}};
   int ignore_label = 255;
   double label_smoothing = 0;
   static constexpr auto fields = std::tuple{Field{"ignore_label", &CrossEntropy::ignore_label},
                                             Field{"label_smoothing", &CrossEntropy::label_smoothing}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const CrossEntropy&, const CrossEntropy&) = default;
 };
 
 /// x on the grid `spec`: saturate(round(x * 2^frac)) * 2^-frac.
@@ -488,18 +424,13 @@ struct CrossEntropy {
 /// not clipped: dout
 struct FakeQuant {
   static constexpr std::string_view name = "FakeQuant";
-  static constexpr bool takes_fresh = true;
+  static constexpr OpTraits traits{Role::quantizer, IntegerForm::grid, KeepsGrid::no,
+                                   Homogeneous::no, Reads::element,    {.takes_fresh = true}};
   QuantSpec spec;
   Rounding rounding = Rounding::half_up;
   bool clipped = true;
   static constexpr auto fields = std::tuple{Field{"spec", &FakeQuant::spec}, Field{"rounding", &FakeQuant::rounding},
                                             Field{"clipped", &FakeQuant::clipped}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const FakeQuant&, const FakeQuant&) = default;
 };
 
 /// Quantizer with a learned clip. in: x, alpha {1,1,1,1}. The grid is spec_for_clip(alpha, bits, is_signed); x is cut
@@ -512,6 +443,8 @@ struct FakeQuant {
 /// @source Choi et al. 2018, PACT, with the scale rounded up to a power of two; TI's PACT2 [ti-semantics 2.3]
 struct Pact {
   static constexpr std::string_view name = "Pact";
+  static constexpr OpTraits traits{Role::quantizer, IntegerForm::frozen, KeepsGrid::no,
+                                   Homogeneous::no, Reads::element,      {.learned = 0b10}};
   int bits = 8;
   bool is_signed = false;
   Rounding rounding = Rounding::half_up;
@@ -524,12 +457,6 @@ struct Pact {
   QuantSpec spec(double alpha) const { return spec_for_clip(alpha, bits, is_signed); }
   /// Where x is cut.
   double limit(double alpha) const;
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Pact&, const Pact&) = default;
 };
 
 /// Quantizer with a learned threshold 2^l. in: x, l {1,1,1,1}. The grid's range is 2^k, k = ceil(l); `held`: k =
@@ -539,6 +466,8 @@ struct Pact {
 /// n <= r <= p, n where r < n, p where r > p)   @source Jain et al. 2019 (TQT), equations 7 and 8
 struct Tqt {
   static constexpr std::string_view name = "Tqt";
+  static constexpr OpTraits traits{Role::quantizer, IntegerForm::frozen, KeepsGrid::no,
+                                   Homogeneous::no, Reads::element,      {.learned = 0b10}};
   int bits = 8;  ///< 2..16
   bool is_signed = false;
   Rounding rounding = Rounding::half_up;
@@ -547,14 +476,8 @@ struct Tqt {
   static constexpr auto fields =
       std::tuple{Field{"bits", &Tqt::bits}, Field{"is_signed", &Tqt::is_signed}, Field{"rounding", &Tqt::rounding},
                  Field{"held", &Tqt::held}, Field{"exponent", &Tqt::exponent}};
-  Shape infer(std::span<const Shape> in) const;
   /// The grid under a threshold. @throws DataError unless the range is between 2^-100 and 2^99
   QuantSpec spec(double log2_threshold) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Tqt&, const Tqt&) = default;
 };
 
 /// Quantizer with a learned step of any size: not a fixed-point grid, but what those are compared with.
@@ -565,6 +488,10 @@ struct Tqt {
 /// @source Esser et al. 2020 (LSQ), equations 1 to 5
 struct Lsq {
   static constexpr std::string_view name = "Lsq";
+  static constexpr OpTraits traits{
+      Role::quantizer, IntegerForm::none,
+      KeepsGrid::no,   Homogeneous::no,
+      Reads::element,  {.learned = 0b10, .why_not = "its learned step has any size, which is no fixed-point grid"}};
   int bits = 8;  ///< 2..16
   bool is_signed = false;
   Rounding rounding = Rounding::half_up;
@@ -572,12 +499,6 @@ struct Lsq {
   static constexpr auto fields =
       std::tuple{Field{"bits", &Lsq::bits}, Field{"is_signed", &Lsq::is_signed}, Field{"rounding", &Lsq::rounding},
                  Field{"gradient_scale", &Lsq::gradient_scale}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Lsq&, const Lsq&) = default;
 };
 
 /// The weights of a layer with the batch norm behind it merged into them. in: w {oc, kh, kw, ic/groups}, gamma, running
@@ -585,28 +506,20 @@ struct Lsq {
 /// The variance gets no gradient.
 struct MergedWeights {
   static constexpr std::string_view name = "MergedWeights";
+  static constexpr OpTraits traits{Role::parameter, IntegerForm::folded, KeepsGrid::no,
+                                   Homogeneous::no, Reads::all,          {.learned = 0b011}};
   double epsilon = 1e-5;
   static constexpr auto fields = std::tuple{Field{"epsilon", &MergedWeights::epsilon}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const MergedWeights&, const MergedWeights&) = default;
 };
 
 /// The bias that goes with MergedWeights. in: gamma, beta, running mean, running variance, [b].
 /// @math y = gamma / sqrt(variance + epsilon) * (b - mean) + beta   The statistics get no gradient.
 struct MergedBias {
   static constexpr std::string_view name = "MergedBias";
+  static constexpr OpTraits traits{Role::parameter, IntegerForm::folded, KeepsGrid::no,
+                                   Homogeneous::no, Reads::all,          {.learned = 0b10011}};
   double epsilon = 1e-5;
   static constexpr auto fields = std::tuple{Field{"epsilon", &MergedBias::epsilon}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const MergedBias&, const MergedBias&) = default;
 };
 
 /// FakeQuant of one value with the gradient of another: of a quantized path and the float path beside it.
@@ -614,16 +527,12 @@ struct MergedBias {
 /// @grad dx = dout where min_real < x < max_real + step, else 0; dz = 0   @source TI's "ste" [ti-semantics 2.3]
 struct MergedQuant {
   static constexpr std::string_view name = "MergedQuant";
+  static constexpr OpTraits traits{Role::quantizer, IntegerForm::frozen, KeepsGrid::no, Homogeneous::no,
+                                   Reads::element};
   QuantSpec spec;
   Rounding rounding = Rounding::half_up;
   static constexpr auto fields =
       std::tuple{Field{"spec", &MergedQuant::spec}, Field{"rounding", &MergedQuant::rounding}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const MergedQuant&, const MergedQuant&) = default;
 };
 
 /// Mean divergence of a network's softmax from a teacher's, over all pixels. in: logits {n,h,w,classes}, the teacher's
@@ -632,50 +541,85 @@ struct MergedQuant {
 /// @source Hinton et al. 2015
 struct Distillation {
   static constexpr std::string_view name = "Distillation";
+  static constexpr OpTraits traits{Role::loss,      IntegerForm::none, KeepsGrid::no,
+                                   Homogeneous::no, Reads::all,        {.why_not = "a loss belongs to training"}};
   double temperature = 1, weight = 1;
   static constexpr auto fields =
       std::tuple{Field{"temperature", &Distillation::temperature}, Field{"weight", &Distillation::weight}};
-  Shape infer(std::span<const Shape> in) const;
-  template <class T>
-  void forward(const Forward<T>& f) const;
-  template <class T>
-  void backward(const Backward<T>& b) const;
-  friend bool operator==(const Distillation&, const Distillation&) = default;
 };
 
-/// What a type must have to be an op.
+/// Equal in every field.
 template <class Op>
-concept IsOp = requires(const Op& op, std::span<const Shape> shapes, const Forward<float>& forward,
-                        const Forward<double>& forward64, const Backward<float>& backward,
-                        const Backward<double>& backward64) {
+requires requires {
+  Op::traits;
+}
+bool operator==(const Op& a, const Op& b) {
+  return std::apply([&](const auto&... field) { return ((a.*field.member == b.*field.member) && ...); }, Op::fields);
+}
+
+/// Whether O can be made of N values: how many members it has.
+struct AnyValue {
+  template <class T>
+  operator T() const;
+};
+template <class O, std::size_t N>
+concept HasMembers = []<std::size_t... I>(std::index_sequence<I...>) {
+  return requires {
+    O{(static_cast<void>(I), AnyValue{})...};
+  };
+}
+(std::make_index_sequence<N>());
+
+/// What a type must have to be an op: a name, the list of all its members, and its traits.
+template <class Op>
+concept IsOp = requires {
   { Op::name } -> std::convertible_to<std::string_view>;
+  { Op::traits } -> std::convertible_to<OpTraits>;
   Op::fields;
-  { op.infer(shapes) } -> std::same_as<Shape>;
-  op.template forward<float>(forward);
-  op.template forward<double>(forward64);
-  op.template backward<float>(backward);
-  op.template backward<double>(backward64);
-  { op == op } -> std::same_as<bool>;
-};
-
-/// An op whose backward heeds Backward::fresh: nobody has to clear the gradients that it is the first to add to.
-template <class Op>
-concept TakesFresh = requires {
-  Op::takes_fresh;
-};
+}
+&&HasMembers<Op, std::tuple_size_v<decltype(Op::fields)>> &&
+    !HasMembers<Op, std::tuple_size_v<decltype(Op::fields)> + 1> &&
+    (Op::traits.keeps_grid != KeepsGrid::by_attributes || requires(const Op& op) { op.keeps_grid(); }) &&
+    (Op::traits.is_homogeneous != Homogeneous::by_attributes || requires(const Op& op) { op.is_homogeneous(); }) &&
+    (Op::traits.integer != IntegerForm::none || !Op::traits.why_not.empty());
 
 template <IsOp... Ops>
 using OneOf = std::variant<Ops...>;
 
 /// The closed set.
-using Op =
-    OneOf<Conv2d, ConvTranspose2d, Linear, BatchNorm, LayerNorm, Relu, Clip, LeakyRelu, PRelu, Sigmoid, HardSigmoid,
-          HardSwish, Softmax, Add, Mul, Concat, Slice, Pad, MaxPool, AvgPool, GlobalAvgPool, Resize, Reshape, Dropout,
-          CrossEntropy, FakeQuant, Pact, Tqt, Lsq, Distillation, MergedWeights, MergedBias, MergedQuant>;
+using Op = OneOf<Conv2d, ConvTranspose2d, Linear, BatchNorm, LayerNorm, Relu, Clip, LeakyRelu, PRelu, Sigmoid,
+                 HardSigmoid, HardSwish, Tanh, Elu, Gelu, Erf, Softplus, Softmax, Add, Mul, Concat, Slice, Pad, MaxPool,
+                 AvgPool, GlobalAvgPool, Resize, Reshape, Dropout, CrossEntropy, FakeQuant, Pact, Tqt, Lsq,
+                 Distillation, MergedWeights, MergedBias, MergedQuant>;
+
+/// The functions of the op O; core/ops/<op>.cpp defines and instantiates them. Call those below.
+template <class O>
+struct Functions {
+  static Shape infer(const O& op, std::span<const Shape> in);
+  static void forward(const O& op, const Forward<float>& f);
+  static void forward(const O& op, const Forward<double>& f);
+  static void backward(const O& op, const Backward<float>& b);
+  static void backward(const O& op, const Backward<double>& b);
+};
+
+/// The shape of the result. @throws DataError with a full sentence on shapes that do not fit
+Shape infer(const Op& op, std::span<const Shape> in);
+void forward(const Op& op, const Forward<float>& f);
+void forward(const Op& op, const Forward<double>& f);
+void backward(const Op& op, const Backward<float>& b);
+void backward(const Op& op, const Backward<double>& b);
 
 inline std::string_view op_name(const Op& op) {
   return std::visit([](const auto& o) { return std::remove_cvref_t<decltype(o)>::name; }, op);
 }
+inline const OpTraits& traits_of(const Op& op) {
+  return std::visit([](const auto& o) -> const OpTraits& { return std::remove_cvref_t<decltype(o)>::traits; }, op);
+}
+inline Role role_of(const Op& op) {
+  return traits_of(op).role;
+}
+bool keeps_grid(const Op& op);
+bool is_homogeneous(const Op& op);
 
 /// "Conv2d(stride_h=2, groups=32)": the fields that differ from the default.
 std::string to_string(const Op& op);

@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "core/ops/detail.hpp"
+#include "core/ops/kernels.hpp"
 #include "core/ops/simd/elementwise.hpp"
 
 namespace binade {
@@ -106,14 +107,14 @@ void give_to_largest(const T* x, const T* y, int count, T* __restrict waiting, T
 
 }  // namespace
 
-Shape MaxPool::infer(std::span<const Shape> in) const {
-  return pooled_shape(*this, in);
+Shape infer_op(const MaxPool& op, std::span<const Shape> in) {
+  return pooled_shape(op, in);
 }
 
 template <class T>
-void MaxPool::forward(const Forward<T>& f) const {
+void forward_op(const MaxPool& op, const Forward<T>& f) {
   const std::int64_t c = f.out.shape.c;
-  for_windows(*this, f, [&](const std::vector<const T*>& taps, int, int, T* y) {
+  for_windows(op, f, [&](const std::vector<const T*>& taps, int, int, T* y) {
     if constexpr (std::is_same_v<T, float>) {
       simd::elementwise().max_taps(taps.data(), static_cast<std::int64_t>(taps.size()), y, c);
     } else {
@@ -126,13 +127,13 @@ void MaxPool::forward(const Forward<T>& f) const {
 }
 
 template <class T>
-void MaxPool::backward(const Backward<T>& b) const {
+void backward_op(const MaxPool& op, const Backward<T>& b) {
   if (!b.din[0]) return;
   const Shape &in = b.in[0].shape, &out = b.dout.shape;
   for_channel_blocks(in, [&](std::int64_t n, int first, int last) {
     for (int oy = 0; oy < out.h; ++oy) {
       for (int ox = 0; ox < out.w; ++ox) {
-        const Window window = window_of(*this, in, oy, ox);
+        const Window window = window_of(op, in, oy, ox);
         const std::int64_t pixel = ((n * out.h + oy) * out.w + ox) * out.c + first;
         T waiting[kChannelBlock];  // what the first of the largest gets
         std::copy_n(b.dout.data + pixel, last - first, waiting);
@@ -154,16 +155,16 @@ void MaxPool::backward(const Backward<T>& b) const {
   });
 }
 
-Shape AvgPool::infer(std::span<const Shape> in) const {
-  return pooled_shape(*this, in);
+Shape infer_op(const AvgPool& op, std::span<const Shape> in) {
+  return pooled_shape(op, in);
 }
 
 template <class T>
-void AvgPool::forward(const Forward<T>& f) const {
+void forward_op(const AvgPool& op, const Forward<T>& f) {
   const Shape& in = f.in[0].shape;
   const std::int64_t c = in.c;
-  for_windows(*this, f, [&](const std::vector<const T*>& taps, int oy, int ox, T* y) {
-    const T divisor = static_cast<T>(divisor_of(*this, in, oy, ox));
+  for_windows(op, f, [&](const std::vector<const T*>& taps, int oy, int ox, T* y) {
+    const T divisor = static_cast<T>(divisor_of(op, in, oy, ox));
     if constexpr (std::is_same_v<T, float>) {
       simd::elementwise().mean_taps(taps.data(), static_cast<std::int64_t>(taps.size()), divisor, y, c);
     } else {
@@ -177,15 +178,15 @@ void AvgPool::forward(const Forward<T>& f) const {
 }
 
 template <class T>
-void AvgPool::backward(const Backward<T>& b) const {
+void backward_op(const AvgPool& op, const Backward<T>& b) {
   if (!b.din[0]) return;
   const Shape &in = b.in[0].shape, &out = b.dout.shape;
   for_channel_blocks(in, [&](std::int64_t n, int first, int last) {
     for (int oy = 0; oy < out.h; ++oy) {
       for (int ox = 0; ox < out.w; ++ox) {
-        const Window window = window_of(*this, in, oy, ox);
+        const Window window = window_of(op, in, oy, ox);
         const T* dy = b.dout.data + ((n * out.h + oy) * out.w + ox) * out.c;
-        const T divisor = static_cast<T>(divisor_of(*this, in, oy, ox));
+        const T divisor = static_cast<T>(divisor_of(op, in, oy, ox));
         for (int iy = window.top; iy < window.bottom; ++iy) {
           for (int ix = window.left; ix < window.right; ++ix) {
             T* dx = b.din[0].data + ((n * in.h + iy) * in.w + ix) * in.c;
@@ -197,14 +198,14 @@ void AvgPool::backward(const Backward<T>& b) const {
   });
 }
 
-Shape GlobalAvgPool::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 1, 1);
+Shape infer_op(const GlobalAvgPool&, std::span<const Shape> in) {
+  detail::expect_inputs(GlobalAvgPool::name, in, 1, 1);
   return {in[0].n, 1, 1, in[0].c};
 }
 
 // Sums are kept in double: a plane may have many thousand pixels.
 template <class T>
-void GlobalAvgPool::forward(const Forward<T>& f) const {
+void forward_op(const GlobalAvgPool&, const Forward<T>& f) {
   const Shape& in = f.in[0].shape;
   const std::int64_t plane = std::int64_t{in.h} * in.w;
   for_channel_blocks(in, [&](std::int64_t n, int first, int last) {
@@ -224,7 +225,7 @@ void GlobalAvgPool::forward(const Forward<T>& f) const {
 }
 
 template <class T>
-void GlobalAvgPool::backward(const Backward<T>& b) const {
+void backward_op(const GlobalAvgPool&, const Backward<T>& b) {
   if (!b.din[0]) return;
   const Shape& in = b.in[0].shape;
   const std::int64_t plane = std::int64_t{in.h} * in.w;
@@ -238,17 +239,8 @@ void GlobalAvgPool::backward(const Backward<T>& b) const {
   });
 }
 
-template void MaxPool::forward(const Forward<float>&) const;
-template void MaxPool::forward(const Forward<double>&) const;
-template void MaxPool::backward(const Backward<float>&) const;
-template void MaxPool::backward(const Backward<double>&) const;
-template void AvgPool::forward(const Forward<float>&) const;
-template void AvgPool::forward(const Forward<double>&) const;
-template void AvgPool::backward(const Backward<float>&) const;
-template void AvgPool::backward(const Backward<double>&) const;
-template void GlobalAvgPool::forward(const Forward<float>&) const;
-template void GlobalAvgPool::forward(const Forward<double>&) const;
-template void GlobalAvgPool::backward(const Backward<float>&) const;
-template void GlobalAvgPool::backward(const Backward<double>&) const;
+template struct Functions<MaxPool>;
+template struct Functions<AvgPool>;
+template struct Functions<GlobalAvgPool>;
 
 }  // namespace binade

@@ -8,6 +8,7 @@
 #include "core/base/denormals.hpp"
 #include "core/ops/clamped_quantizer.hpp"
 #include "core/ops/detail.hpp"
+#include "core/ops/kernels.hpp"
 #include "core/ops/simd/elementwise.hpp"
 
 namespace binade {
@@ -65,35 +66,35 @@ void quantize_view(View<const T> x, View<T> y, QuantSpec spec, Rounding rounding
 
 }  // namespace
 
-Shape FakeQuant::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 1, 1);
-  expect_grid(name, spec.bits);
+Shape infer_op(const FakeQuant& op, std::span<const Shape> in) {
+  detail::expect_inputs(FakeQuant::name, in, 1, 1);
+  expect_grid(FakeQuant::name, op.spec.bits);
   return in[0];
 }
 
 template <class T>
-void FakeQuant::forward(const Forward<T>& f) const {
-  quantize_view(f.in[0], f.out, spec, rounding);
+void forward_op(const FakeQuant& op, const Forward<T>& f) {
+  quantize_view(f.in[0], f.out, op.spec, op.rounding);
 }
 
 template <class T>
-void FakeQuant::backward(const Backward<T>& b) const {
-  if (spec.bits <= ClampedQuantizer<T>::kMostBits) {
-    ClampedQuantizer<T>(nullptr, *this)
+void backward_op(const FakeQuant& op, const Backward<T>& b) {
+  if (op.spec.bits <= ClampedQuantizer<T>::kMostBits) {
+    ClampedQuantizer<T>(nullptr, op)
         .backward({.x = b.in[0].data, .y = b.out.data, .dy = b.dout.data, .n = b.dout.count()}, b.din[0].data,
                   !b.is_fresh(0));
     return;
   }
   // The limits in units of x have bits + 1 significant bits, more than fit a float: hence double.
-  const double lo = clipped ? std::ldexp(static_cast<double>(spec.min_code()) - 0.5, -spec.frac) : -kNoLimit;
-  const double hi = clipped ? std::ldexp(static_cast<double>(spec.max_code()) + 0.5, -spec.frac) : kNoLimit;
+  const double lo = op.clipped ? std::ldexp(static_cast<double>(op.spec.min_code()) - 0.5, -op.spec.frac) : -kNoLimit;
+  const double hi = op.clipped ? std::ldexp(static_cast<double>(op.spec.max_code()) + 0.5, -op.spec.frac) : kNoLimit;
   detail::map_gradient(
       b, [=](T x, T dy) { return lo < static_cast<double>(x) && static_cast<double>(x) < hi ? dy : T(0); });
 }
 
-Shape MergedQuant::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 2, 2);
-  expect_grid(name, spec.bits);
+Shape infer_op(const MergedQuant& op, std::span<const Shape> in) {
+  detail::expect_inputs(MergedQuant::name, in, 2, 2);
+  expect_grid(MergedQuant::name, op.spec.bits);
   if (in[0] != in[1]) {
     throw DataError("MergedQuant: the float path is " + to_string(in[0]) + ", the quantized one " + to_string(in[1]));
   }
@@ -101,20 +102,20 @@ Shape MergedQuant::infer(std::span<const Shape> in) const {
 }
 
 template <class T>
-void MergedQuant::forward(const Forward<T>& f) const {
-  quantize_view(f.in[1], f.out, spec, rounding);
+void forward_op(const MergedQuant& op, const Forward<T>& f) {
+  quantize_view(f.in[1], f.out, op.spec, op.rounding);
 }
 
 template <class T>
-void MergedQuant::backward(const Backward<T>& b) const {
-  const double lo = spec.min_real(), hi = spec.max_real() + spec.step();
+void backward_op(const MergedQuant& op, const Backward<T>& b) {
+  const double lo = op.spec.min_real(), hi = op.spec.max_real() + op.spec.step();
   detail::map_gradient(
       b, [=](T x, T dy) { return lo < static_cast<double>(x) && static_cast<double>(x) < hi ? dy : T(0); });
 }
 
-Shape Pact::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 2, 2);
-  expect_grid(name, bits);
+Shape infer_op(const Pact& op, std::span<const Shape> in) {
+  detail::expect_inputs(Pact::name, in, 2, 2);
+  expect_grid(Pact::name, op.bits);
   if (in[1] != channel_shape(1)) {
     throw DataError("Pact: alpha has shape " + to_string(in[1]) + ", wanted " + to_string(channel_shape(1)));
   }
@@ -126,19 +127,19 @@ double Pact::limit(double alpha) const {
 }
 
 template <class T>
-void Pact::forward(const Forward<T>& f) const {
+void forward_op(const Pact& op, const Forward<T>& f) {
   const double alpha = static_cast<double>(f.in[1].data[0]);
   if (!std::isfinite(alpha)) throw DataError("Pact: alpha is not a finite number; has the training diverged?");
-  if (at_grid_end) return quantize_view(f.in[0], f.out, spec(alpha), rounding);
-  const T hi = static_cast<T>(limit(alpha)), lo = is_signed ? -hi : T(0);
+  if (op.at_grid_end) return quantize_view(f.in[0], f.out, op.spec(alpha), op.rounding);
+  const T hi = static_cast<T>(op.limit(alpha)), lo = op.is_signed ? -hi : T(0);
   detail::map(f, [=](T x) { return std::min(std::max(x, lo), hi); });
-  quantize_view(View<const T>{f.out.data, f.out.shape}, f.out, spec(alpha), rounding);
+  quantize_view(View<const T>{f.out.data, f.out.shape}, f.out, op.spec(alpha), op.rounding);
 }
 
 template <class T>
-void Pact::backward(const Backward<T>& b) const {
-  const T hi = static_cast<T>(limit(static_cast<double>(b.in[1].data[0]))), lo = is_signed ? -hi : T(0);
-  const bool everywhere = !clipped;
+void backward_op(const Pact& op, const Backward<T>& b) {
+  const T hi = static_cast<T>(op.limit(static_cast<double>(b.in[1].data[0]))), lo = op.is_signed ? -hi : T(0);
+  const bool everywhere = !op.clipped;
   detail::map_gradient(b, [=](T x, T dy) { return everywhere || (lo < x && x < hi) ? dy : T(0); });
   if (!b.din[1]) return;
   const T *x = b.in[0].data, *dy = b.dout.data;
@@ -147,7 +148,7 @@ void Pact::backward(const Backward<T>& b) const {
     for (std::int64_t i = begin; i < end; ++i) {
       if (x[i] >= hi) {
         part += static_cast<double>(dy[i]);
-      } else if (is_signed && x[i] <= lo) {
+      } else if (op.is_signed && x[i] <= lo) {
         part -= static_cast<double>(dy[i]);
       }
     }
@@ -197,10 +198,10 @@ double learned_gradient(const Backward<T>& b, T lo, T hi, bool closed, Inside in
 
 }  // namespace
 
-Shape Tqt::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 2, 2);
-  expect_learned_grid(name, bits);
-  expect_scalar(name, "threshold", in[1]);
+Shape infer_op(const Tqt& op, std::span<const Shape> in) {
+  detail::expect_inputs(Tqt::name, in, 2, 2);
+  expect_learned_grid(Tqt::name, op.bits);
+  expect_scalar(Tqt::name, "threshold", in[1]);
   return in[0];
 }
 
@@ -213,68 +214,53 @@ QuantSpec Tqt::spec(double log2_threshold) const {
 }
 
 template <class T>
-void Tqt::forward(const Forward<T>& f) const {
-  quantize_view(f.in[0], f.out, spec(static_cast<double>(f.in[1].data[0])), rounding);
+void forward_op(const Tqt& op, const Forward<T>& f) {
+  quantize_view(f.in[0], f.out, op.spec(static_cast<double>(f.in[1].data[0])), op.rounding);
 }
 
 template <class T>
-void Tqt::backward(const Backward<T>& b) const {
-  const ClampedQuantizer<T> quantizer(nullptr, *this, static_cast<double>(b.in[1].data[0]));
+void backward_op(const Tqt& op, const Backward<T>& b) {
+  const ClampedQuantizer<T> quantizer(nullptr, op, static_cast<double>(b.in[1].data[0]));
   const double gradient = quantizer.backward(
       {.x = b.in[0].data, .y = b.out.data, .dy = b.dout.data, .n = b.dout.count()}, b.din[0].data, true);
   if (b.din[1]) b.din[1].data[0] += static_cast<T>(gradient);
 }
 
-Shape Lsq::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 2, 2);
-  expect_learned_grid(name, bits);
-  expect_scalar(name, "step", in[1]);
+Shape infer_op(const Lsq& op, std::span<const Shape> in) {
+  detail::expect_inputs(Lsq::name, in, 2, 2);
+  expect_learned_grid(Lsq::name, op.bits);
+  expect_scalar(Lsq::name, "step", in[1]);
   return in[0];
 }
 
 template <class T>
-void Lsq::forward(const Forward<T>& f) const {
+void forward_op(const Lsq& op, const Forward<T>& f) {
   const T step = f.in[1].data[0];
   if (!(step > T(0)) || !std::isfinite(step)) {
     throw DataError("Lsq: the step is " + std::to_string(step) +
                     ", wanted a positive number; has the training diverged?");
   }
-  const QuantSpec codes{0, static_cast<std::uint8_t>(bits), is_signed};
+  const QuantSpec codes{0, static_cast<std::uint8_t>(op.bits), op.is_signed};
   const T lo = static_cast<T>(codes.min_code()), hi = static_cast<T>(codes.max_code());
-  detail::map(f, [=, this](T x) { return step * round_real(std::clamp(x / step, lo, hi), rounding); });
+  detail::map(f, [=](T x) { return step * round_real(std::clamp(x / step, lo, hi), op.rounding); });
 }
 
 template <class T>
-void Lsq::backward(const Backward<T>& b) const {
+void backward_op(const Lsq& op, const Backward<T>& b) {
   const T step = b.in[1].data[0];
-  const QuantSpec codes{0, static_cast<std::uint8_t>(bits), is_signed};
+  const QuantSpec codes{0, static_cast<std::uint8_t>(op.bits), op.is_signed};
   const T lo = step * static_cast<T>(codes.min_code()), hi = step * static_cast<T>(codes.max_code());
   const auto wide = static_cast<double>(step);
   const auto code = [=](T y) { return std::nearbyint(static_cast<double>(y) / wide); };
   const double sum = learned_gradient(
       b, lo, hi, false, [=](T x, T y) { return code(y) - static_cast<double>(x) / wide; }, code);
-  if (b.din[1]) b.din[1].data[0] += static_cast<T>(gradient_scale * sum);
+  if (b.din[1]) b.din[1].data[0] += static_cast<T>(op.gradient_scale * sum);
 }
 
-template void FakeQuant::forward(const Forward<float>&) const;
-template void FakeQuant::forward(const Forward<double>&) const;
-template void FakeQuant::backward(const Backward<float>&) const;
-template void FakeQuant::backward(const Backward<double>&) const;
-template void MergedQuant::forward(const Forward<float>&) const;
-template void MergedQuant::forward(const Forward<double>&) const;
-template void MergedQuant::backward(const Backward<float>&) const;
-template void MergedQuant::backward(const Backward<double>&) const;
-template void Pact::forward(const Forward<float>&) const;
-template void Pact::forward(const Forward<double>&) const;
-template void Pact::backward(const Backward<float>&) const;
-template void Pact::backward(const Backward<double>&) const;
-template void Tqt::forward(const Forward<float>&) const;
-template void Tqt::forward(const Forward<double>&) const;
-template void Tqt::backward(const Backward<float>&) const;
-template void Tqt::backward(const Backward<double>&) const;
-template void Lsq::forward(const Forward<float>&) const;
-template void Lsq::forward(const Forward<double>&) const;
-template void Lsq::backward(const Backward<float>&) const;
-template void Lsq::backward(const Backward<double>&) const;
+template struct Functions<FakeQuant>;
+template struct Functions<MergedQuant>;
+template struct Functions<Pact>;
+template struct Functions<Tqt>;
+template struct Functions<Lsq>;
 
 }  // namespace binade

@@ -1,5 +1,6 @@
 // Resize: nearest and bilinear, three coordinate conventions; separable, so each axis is a table of taps.
 #include "core/ops/detail.hpp"
+#include "core/ops/kernels.hpp"
 #include "core/ops/resize_taps.hpp"
 
 namespace binade {
@@ -23,22 +24,22 @@ std::vector<std::vector<Reader>> readers_of(const std::vector<ResizeWeights>& ta
 
 }  // namespace
 
-Shape Resize::infer(std::span<const Shape> in) const {
-  detail::expect_inputs(name, in, 1, 1);
-  if (height < 1 || width < 1 || in[0].h < 1 || in[0].w < 1) {
-    throw DataError("Resize: cannot resize " + to_string(in[0]) + " to " + std::to_string(height) + "x" +
-                    std::to_string(width) + "; every extent must be at least 1");
+Shape infer_op(const Resize& op, std::span<const Shape> in) {
+  detail::expect_inputs(Resize::name, in, 1, 1);
+  if (op.height < 1 || op.width < 1 || in[0].h < 1 || in[0].w < 1) {
+    throw DataError("Resize: cannot resize " + to_string(in[0]) + " to " + std::to_string(op.height) + "x" +
+                    std::to_string(op.width) + "; every extent must be at least 1");
   }
-  if (weight_bits < 0 || weight_bits > 11) {
-    throw DataError("Resize: weight_bits is " + std::to_string(weight_bits) + ", wanted 0 to 11");
+  if (op.weight_bits < 0 || op.weight_bits > 11) {
+    throw DataError("Resize: weight_bits is " + std::to_string(op.weight_bits) + ", wanted 0 to 11");
   }
-  return {in[0].n, height, width, in[0].c};
+  return {in[0].n, op.height, op.width, in[0].c};
 }
 
 template <class T>
-void Resize::forward(const Forward<T>& f) const {
+void forward_op(const Resize& op, const Forward<T>& f) {
   const Shape &in = f.in[0].shape, &out = f.out.shape;
-  const auto rows = resize_weights(*this, in.h, out.h), columns = resize_weights(*this, in.w, out.w);
+  const auto rows = resize_weights(op, in.h, out.h), columns = resize_weights(op, in.w, out.w);
   const std::int64_t c = in.c, length = out.w * c;
   parallel_for(std::int64_t{out.n} * out.h, detail::rows_per_chunk(2 * length),
                [&](std::int64_t begin, std::int64_t end) {
@@ -51,7 +52,7 @@ void Resize::forward(const Forward<T>& f) const {
                    for (int ox = 0; ox < out.w; ++ox) {
                      const ResizeWeights& column = columns[static_cast<std::size_t>(ox)];
                      T* y = f.out.data + r * length + ox * c;
-                     if (interpolation == Interpolation::nearest) {
+                     if (op.interpolation == Interpolation::nearest) {
                        std::copy_n(top + column.low * c, c, y);
                        continue;
                      }
@@ -68,11 +69,11 @@ void Resize::forward(const Forward<T>& f) const {
 }
 
 template <class T>
-void Resize::backward(const Backward<T>& b) const {
+void backward_op(const Resize& op, const Backward<T>& b) {
   if (!b.din[0]) return;
   const Shape &in = b.in[0].shape, &out = b.dout.shape;
-  const auto rows = readers_of(resize_weights(*this, in.h, out.h), in.h);
-  const auto columns = readers_of(resize_weights(*this, in.w, out.w), in.w);
+  const auto rows = readers_of(resize_weights(op, in.h, out.h), in.h);
+  const auto columns = readers_of(resize_weights(op, in.w, out.w), in.w);
   const std::int64_t c = in.c;
   const std::int64_t work = out.count() / (std::int64_t{in.n} * in.h) + 1;
   parallel_for(std::int64_t{in.n} * in.h, detail::rows_per_chunk(4 * work), [&](std::int64_t begin, std::int64_t end) {
@@ -92,9 +93,6 @@ void Resize::backward(const Backward<T>& b) const {
   });
 }
 
-template void Resize::forward(const Forward<float>&) const;
-template void Resize::forward(const Forward<double>&) const;
-template void Resize::backward(const Backward<float>&) const;
-template void Resize::backward(const Backward<double>&) const;
+template struct Functions<Resize>;
 
 }  // namespace binade

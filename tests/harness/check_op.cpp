@@ -66,14 +66,12 @@ class Runner {
       : op_(op), in_(std::move(in)), options_(options) {
     std::vector<Shape> shapes;
     for (const auto& t : in_) shapes.push_back(t.shape());
-    out_shape_ = std::visit([&](const auto& o) { return o.infer(shapes); }, op_);
+    out_shape_ = binade::infer(op_, shapes);
   }
 
   std::vector<Tensor<T>>& inputs() { return in_; }
   const Shape& out_shape() const { return out_shape_; }
-  bool takes_fresh() const {
-    return std::visit([](const auto& o) { return TakesFresh<std::remove_cvref_t<decltype(o)>>; }, op_);
-  }
+  bool takes_fresh() const { return traits_of(op_).takes_fresh; }
 
   /// `out` is handed to the op as it is: what it does not write stays.
   void forward(View<T> out) {
@@ -90,7 +88,7 @@ class Runner {
                                .seed = options_.seed,
                                .parameter_version = version_,
                                .updated = updated};
-    std::visit([&](const auto& o) { o.template forward<T>(arguments); }, op_);
+    binade::forward(op_, arguments);
   }
 
   /// `fresh`: Backward::fresh of all inputs.
@@ -103,7 +101,7 @@ class Runner {
                                 .state = state_,
                                 .seed = options_.seed,
                                 .fresh = fresh ? 0xffffffffu : 0};
-    std::visit([&](const auto& o) { o.template backward<T>(arguments); }, op_);
+    binade::backward(op_, arguments);
   }
 
  private:
@@ -330,7 +328,7 @@ void check_op(const Op& op, const std::vector<Shape>& shapes, const CheckOptions
 
 void expect_refused(const Op& op, const std::vector<Shape>& inputs, const std::string& words) {
   try {
-    const Shape shape = std::visit([&](const auto& o) { return o.infer(inputs); }, op);
+    const Shape shape = binade::infer(op, inputs);
     ADD_FAILURE() << to_string(op) << " accepts what it should refuse, result " << to_string(shape);
   } catch (const DataError& error) {
     EXPECT_NE(std::string(error.what()).find(words), std::string::npos)

@@ -82,7 +82,7 @@ class NetworkMaker {
   }
 
   void add_activation(ValueId x, const Shape& s) {
-    switch (pick(0, 8)) {
+    switch (pick(0, 13)) {
       case 0: return push(Relu{}, {x});
       case 1: return push(Clip{0, 0.75}, {x});
       case 2: return push(Clip{-0.4, 0.9}, {x});
@@ -91,6 +91,11 @@ class NetworkMaker {
       case 5: return push(Sigmoid{}, {x});
       case 6: return push(HardSwish{}, {x});
       case 7: return push(HardSigmoid{}, {x});
+      case 8: return push(Tanh{}, {x});
+      case 9: return push(Elu{.alpha = random_.uniform(0.2, 1.5)}, {x});
+      case 10: return push(Gelu{coin() ? GeluForm::none : GeluForm::tanh}, {x});
+      case 11: return push(Erf{}, {x});
+      case 12: return push(Softplus{}, {x});
       default: return push(Softmax{}, {x});
     }
   }

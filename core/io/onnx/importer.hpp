@@ -138,6 +138,7 @@ struct HandlerEntry {
 std::span<const HandlerEntry> convolution_handlers();
 std::span<const HandlerEntry> matrix_handlers();
 std::span<const HandlerEntry> activation_handlers();
+std::span<const HandlerEntry> function_handlers();
 std::span<const HandlerEntry> arithmetic_handlers();
 std::span<const HandlerEntry> geometry_handlers();
 std::span<const HandlerEntry> pooling_handlers();

@@ -36,10 +36,10 @@ std::vector<Tensor<float>> run_ops(const Graph& graph, const Tensor<float>& imag
       shapes.push_back(in.back().shape);
     }
     Tensor<float>& out = values[index_of(node.out)];
-    out.resize(std::visit([&](const auto& op) { return op.infer(shapes); }, node.op));
+    out.resize(binade::infer(node.op, shapes));
     OpState state;
     const Forward<float> forward{.in = in, .out = out.view(), .state = state};
-    std::visit([&](const auto& op) { op.forward(forward); }, node.op);
+    binade::forward(node.op, forward);
   }
   return values;
 }

@@ -113,13 +113,16 @@ TEST(Conv2d, new_version_means_new_weights) {
   OpState state;
   AlignedVector<float> x{1, 2}, w{1, 1}, y(1);
   const std::vector<View<const float>> in{{x.data(), {1, 1, 1, 2}}, {w.data(), {1, 1, 1, 2}}};
-  op.forward<float>({.in = in, .out = {y.data(), {1, 1, 1, 1}}, .state = state, .parameter_version = 1});
+  binade::forward(op,
+                  Forward<float>{.in = in, .out = {y.data(), {1, 1, 1, 1}}, .state = state, .parameter_version = 1});
   EXPECT_EQ(y[0], 3);
   w = {2, 3};
-  op.forward<float>({.in = in, .out = {y.data(), {1, 1, 1, 1}}, .state = state, .parameter_version = 2});
+  binade::forward(op,
+                  Forward<float>{.in = in, .out = {y.data(), {1, 1, 1, 1}}, .state = state, .parameter_version = 2});
   EXPECT_EQ(y[0], 8);
   w = {4, 5};
-  op.forward<float>({.in = in, .out = {y.data(), {1, 1, 1, 1}}, .state = state, .parameter_version = 0});
+  binade::forward(op,
+                  Forward<float>{.in = in, .out = {y.data(), {1, 1, 1, 1}}, .state = state, .parameter_version = 0});
   EXPECT_EQ(y[0], 14);
 }
 

@@ -61,6 +61,36 @@ TEST(Ops, hard_sigmoid) {
 TEST(Ops, hard_swish) {
   check_elementwise(HardSwish{}, {-3, 3}, 5);
 }
+TEST(Ops, functions_of_one_number) {
+  check_elementwise(Tanh{}, {}, 4);
+  check_elementwise(Elu{}, {0}, 4);
+  check_elementwise(Elu{.alpha = 0.25}, {0}, 4);
+  check_elementwise(Gelu{}, {}, 4);
+  check_elementwise(Gelu{.approximate = GeluForm::tanh}, {}, 4);
+  check_elementwise(Erf{}, {}, 3);
+  check_elementwise(Softplus{}, {}, 6);
+}
+
+/// Values far out, where a formula written without care overflows or loses every digit.
+TEST(Ops, functions_of_one_number_far_out) {
+  const auto at = [](const Op& op, float x) {
+    const Tensor<float> in({1, 1, 1, 1}, x);
+    Tensor<float> out({1, 1, 1, 1});
+    OpState state;
+    const View<const float> view = in.view();
+    binade::forward(op, Forward<float>{.in = {&view, 1}, .out = out.view(), .state = state});
+    return out[0];
+  };
+  for (const Op& op : {Op{Gelu{}}, Op{Gelu{.approximate = GeluForm::tanh}}, Op{Softplus{}}, Op{Elu{}}}) {
+    EXPECT_EQ(at(op, 1000), 1000.0f) << op_name(op);
+    EXPECT_EQ(at(op, -1000), std::holds_alternative<Elu>(op) ? -1.0f : 0.0f) << op_name(op);
+  }
+  EXPECT_EQ(at(Tanh{}, 1000), 1.0f);
+  EXPECT_EQ(at(Tanh{}, -1000), -1.0f);
+  EXPECT_NEAR(at(Gelu{}, -6), -6 * 9.865876e-10, 1e-14);  // the tail of the normal distribution beyond 6
+  EXPECT_NEAR(at(Softplus{}, -20), 2.0611537e-9, 1e-15);  // log(1 + e^-20)
+  EXPECT_NEAR(at(Elu{}, 0.0f - 1e-6f), -9.999995e-7, 1e-13);
+}
 
 /// The derivative of an op of one input at x, exactly.
 float slope_at(const Op& op, float at) {
@@ -70,7 +100,7 @@ float slope_at(const Op& op, float at) {
   const View<const float> in = x.view();
   const View<float> din = dx.view();
   const Backward<float> b{.in = {&in, 1}, .out = y.view(), .dout = dy.view(), .din = {&din, 1}, .state = state};
-  std::visit([&](const auto& o) { o.backward(b); }, op);
+  binade::backward(op, b);
   return dx[0];
 }
 
@@ -93,7 +123,7 @@ TEST(Ops, a_nan_stays_a_nan) {
     Tensor<float> y(x.shape());
     OpState state;
     const Forward<float> f{.in = {&in, 1}, .out = y.view(), .state = state};
-    std::visit([&](const auto& o) { o.forward(f); }, op);
+    binade::forward(op, f);
     for (const float v : y.span()) EXPECT_TRUE(std::isnan(v)) << to_string(op);
   }
 }
@@ -103,7 +133,7 @@ TEST(Ops, sigmoid_at_extremes) {
   Tensor<float> y({1, 1, 1, 4});
   OpState state;
   const View<const float> in = x.view();
-  Sigmoid{}.forward(Forward<float>{.in = {&in, 1}, .out = y.view(), .state = state});
+  binade::forward(Sigmoid{}, Forward<float>{.in = {&in, 1}, .out = y.view(), .state = state});
   EXPECT_EQ(y[0], 0);
   EXPECT_EQ(y[1], 1);
   EXPECT_GE(y[2], 0);
@@ -233,8 +263,8 @@ TEST(Ops, max_pool_gives_the_gradient_to_the_first_maximum) {
   OpState state;
   const View<const float> in = x.view();
   const View<float> din = dx.view();
-  MaxPool{}.backward(
-      Backward<float>{.in = {&in, 1}, .out = y.view(), .dout = dy.view(), .din = {&din, 1}, .state = state});
+  binade::backward(
+      MaxPool{}, Backward<float>{.in = {&in, 1}, .out = y.view(), .dout = dy.view(), .din = {&din, 1}, .state = state});
   EXPECT_EQ(dx, Tensor<float>({1, 2, 2, 1}, std::vector<float>{10, 12, 10, 10}));
 }
 
@@ -307,7 +337,8 @@ TEST(Ops, batch_norm_updates_its_running_statistics) {
   OpState state;
   const std::vector<View<const double>> in{x.view(), one.view(), one.view(), mean.view(), variance.view()};
   const std::vector<View<double>> updated{mean.view(), variance.view()};
-  BatchNorm{.momentum = 0.25}.forward(
+  binade::forward(
+      BatchNorm{.momentum = 0.25},
       Forward<double>{.in = in, .out = y.view(), .state = state, .mode = Mode::training, .updated = updated});
   EXPECT_DOUBLE_EQ(mean[0], 0.75 * 10 + 0.25 * 3);
   EXPECT_DOUBLE_EQ(variance[0], 0.75 * 20 + 0.25 * 14.0 / 3);  // squared deviations 4 + 1 + 0 + 9, divided by n - 1
@@ -318,8 +349,9 @@ TEST(Ops, batch_norm_needs_two_values) {
   Tensor<float> y(x.shape());
   OpState state;
   const std::vector<View<const float>> in{x.view(), v.view(), v.view(), v.view(), v.view()};
-  EXPECT_THROW(BatchNorm{}.forward(Forward<float>{.in = in, .out = y.view(), .state = state, .mode = Mode::training}),
-               DataError);
+  EXPECT_THROW(
+      binade::forward(BatchNorm{}, Forward<float>{.in = in, .out = y.view(), .state = state, .mode = Mode::training}),
+      DataError);
 }
 
 TEST(Ops, layer_norm) {
@@ -405,7 +437,8 @@ TEST(Ops, cross_entropy_names_a_label_that_is_not_a_class) {
     OpState state;
     const std::vector<View<const float>> in{logits.view(), label.view()};
     try {
-      CrossEntropy{}.forward(Forward<float>{.in = in, .out = loss.view(), .state = state, .mode = Mode::training});
+      binade::forward(CrossEntropy{},
+                      Forward<float>{.in = in, .out = loss.view(), .state = state, .mode = Mode::training});
       ADD_FAILURE() << "label " << bad << " was accepted";
     } catch (const DataError& error) {
       const std::string message = error.what();

@@ -61,7 +61,7 @@ TEST(Quantizers, fake_quant_on_extreme_grids) {
       Tensor<float> out({1, 1, 1, 1});
       OpState state;
       const View<const float> view = in.view();
-      FakeQuant{spec}.forward(Forward<float>{.in = {&view, 1}, .out = out.view(), .state = state});
+      binade::forward(FakeQuant{spec}, Forward<float>{.in = {&view, 1}, .out = out.view(), .state = state});
       return out[0];
     };
     for (const float x : {0.0f, 1.0f, -1.0f, 1.2e-38f, -1.2e-38f, 3e38f, -3e38f, 1.5e-36f}) {
@@ -77,7 +77,8 @@ TEST(Quantizers, there_is_no_negative_zero) {
   OpState state;
   const View<const float> in = x.view();
   for (const Rounding rounding : kRoundings) {
-    FakeQuant{QuantSpec{4, 8, true}, rounding}.forward(Forward<float>{.in = {&in, 1}, .out = y.view(), .state = state});
+    binade::forward(FakeQuant{QuantSpec{4, 8, true}, rounding},
+                    Forward<float>{.in = {&in, 1}, .out = y.view(), .state = state});
     for (const float v : y.span()) EXPECT_FALSE(std::signbit(v));
   }
 }
@@ -93,7 +94,7 @@ Tensor<float> gradient(const O& op, const std::vector<Tensor<float>>& x, int inp
   for (std::size_t i = 0; i < x.size(); ++i) {
     din.push_back(static_cast<int>(i) == input ? dx.view() : View<float>{nullptr, x[i].shape()});
   }
-  op.backward(Backward<float>{.in = in, .out = y.view(), .dout = dy.view(), .din = din, .state = state});
+  binade::backward(op, Backward<float>{.in = in, .out = y.view(), .dout = dy.view(), .din = din, .state = state});
   return dx;
 }
 
@@ -147,7 +148,7 @@ TEST(Quantizers, pact_cuts_where_its_gradient_ends) {
       Tensor<float> y(x.shape());
       OpState state;
       const std::array<View<const float>, 2> in{x.view(), alpha.view()};
-      op.forward(Forward<float>{.in = in, .out = y.view(), .state = state});
+      binade::forward(op, Forward<float>{.in = in, .out = y.view(), .state = state});
       const Tensor<float> dx = gradient(op, {x, alpha}, 0);
       for (std::int64_t i = 0; i < x.count(); ++i) {
         const bool passed = std::abs(y[i] - x[i]) < 1e-4f;
@@ -228,9 +229,9 @@ std::pair<std::vector<double>, double> learned_gradient(const O& op, const std::
   OpState state;
   const std::vector<View<const double>> views{in.view(), parameter.view()};
   const std::vector<View<double>> gradients{dx.view(), dl.view()};
-  op.forward(Forward<double>{.in = views, .out = y.view(), .state = state, .mode = Mode::training});
+  binade::forward(op, Forward<double>{.in = views, .out = y.view(), .state = state, .mode = Mode::training});
   const View<const double> out = y.view(), dout = dy.view();
-  op.backward(Backward<double>{.in = views, .out = out, .dout = dout, .din = gradients, .state = state});
+  binade::backward(op, Backward<double>{.in = views, .out = out, .dout = dout, .din = gradients, .state = state});
   return {{dx.span().begin(), dx.span().end()}, dl[0]};
 }
 
@@ -292,7 +293,7 @@ TEST(Quantizers, lsq_refuses_a_step_that_is_not_positive) {
     Tensor<float> y(x.shape());
     OpState state;
     const std::vector<View<const float>> in{x.view(), parameter.view()};
-    EXPECT_THROW(Lsq{}.forward(Forward<float>{.in = in, .out = y.view(), .state = state}), DataError);
+    EXPECT_THROW(binade::forward(Lsq{}, Forward<float>{.in = in, .out = y.view(), .state = state}), DataError);
   }
 }
 
@@ -301,7 +302,7 @@ TEST(Quantizers, pact_refuses_a_clip_that_is_not_finite) {
   Tensor<float> y(x.shape());
   OpState state;
   const std::vector<View<const float>> in{x.view(), alpha.view()};
-  EXPECT_THROW(Pact{}.forward(Forward<float>{.in = in, .out = y.view(), .state = state}), DataError);
+  EXPECT_THROW(binade::forward(Pact{}, Forward<float>{.in = in, .out = y.view(), .state = state}), DataError);
 }
 
 }  // namespace
