@@ -97,6 +97,16 @@ T gradient(const Softplus&, T x, T dy) {
   return dy * value(Sigmoid{}, x);
 }
 
+template <class T>
+T value(const Mish&, T x) {
+  return x * std::tanh(value(Softplus{}, x));
+}
+template <class T>
+T gradient(const Mish&, T x, T dy) {
+  const T t = std::tanh(value(Softplus{}, x));
+  return dy * (t + x * (T(1) - t) * (T(1) + t) * value(Sigmoid{}, x));
+}
+
 /// An op that is a function of one number: its kernels, shape and integer table follow from its formula.
 template <class Op>
 concept IsFunction = requires(const Op& op, float x, double y) {

@@ -262,6 +262,13 @@ struct Softplus {
   static constexpr auto fields = std::tuple{};
 };
 
+/// @math x * tanh(log(1 + exp(x)))
+struct Mish {
+  static constexpr std::string_view name = "Mish";
+  static constexpr OpTraits traits = function_of_one_number("Mish", 18);
+  static constexpr auto fields = std::tuple{};
+};
+
 /// Softmax over the channels of each pixel.
 /// @math e = exp(x - max x), y = e / sum e; with exponential_bits b > 0, e is rounded to multiples of 2^-b, ties up, as
 /// an integer table has it
@@ -588,8 +595,8 @@ using OneOf = std::variant<Ops...>;
 
 /// The closed set.
 using Op = OneOf<Conv2d, ConvTranspose2d, Linear, BatchNorm, LayerNorm, Relu, Clip, LeakyRelu, PRelu, Sigmoid,
-                 HardSigmoid, HardSwish, Tanh, Elu, Gelu, Erf, Softplus, Softmax, Add, Mul, Concat, Slice, Pad, MaxPool,
-                 AvgPool, GlobalAvgPool, Resize, Reshape, Dropout, CrossEntropy, FakeQuant, Pact, Tqt, Lsq,
+                 HardSigmoid, HardSwish, Tanh, Elu, Gelu, Erf, Softplus, Mish, Softmax, Add, Mul, Concat, Slice, Pad,
+                 MaxPool, AvgPool, GlobalAvgPool, Resize, Reshape, Dropout, CrossEntropy, FakeQuant, Pact, Tqt, Lsq,
                  Distillation, MergedWeights, MergedBias, MergedQuant>;
 
 /// The functions of the op O; core/ops/<op>.cpp defines and instantiates them. Call those below.

@@ -82,7 +82,7 @@ class NetworkMaker {
   }
 
   void add_activation(ValueId x, const Shape& s) {
-    switch (pick(0, 13)) {
+    switch (pick(0, 14)) {
       case 0: return push(Relu{}, {x});
       case 1: return push(Clip{0, 0.75}, {x});
       case 2: return push(Clip{-0.4, 0.9}, {x});
@@ -96,6 +96,7 @@ class NetworkMaker {
       case 10: return push(Gelu{coin() ? GeluForm::none : GeluForm::tanh}, {x});
       case 11: return push(Erf{}, {x});
       case 12: return push(Softplus{}, {x});
+      case 13: return push(Mish{}, {x});
       default: return push(Softmax{}, {x});
     }
   }

@@ -114,6 +114,9 @@ Tensor<double> run(const Erf&, Inputs in, Context) {
 Tensor<double> run(const Softplus&, Inputs in, Context) {
   return each(in[0], [](double x) { return std::log(1 + std::exp(x)); });
 }
+Tensor<double> run(const Mish&, Inputs in, Context) {
+  return each(in[0], [](double x) { return x * std::tanh(std::log(1 + std::exp(x))); });
+}
 
 Tensor<double> run(const Softmax&, Inputs in, Context) {
   return make(in[0].shape(), [&](int n, int h, int w, int c) {

@@ -69,6 +69,7 @@ TEST(Ops, functions_of_one_number) {
   check_elementwise(Gelu{.approximate = GeluForm::tanh}, {}, 4);
   check_elementwise(Erf{}, {}, 3);
   check_elementwise(Softplus{}, {}, 6);
+  check_elementwise(Mish{}, {}, 6);
 }
 
 /// Values far out, where a formula written without care overflows or loses every digit.
@@ -81,7 +82,7 @@ TEST(Ops, functions_of_one_number_far_out) {
     binade::forward(op, Forward<float>{.in = {&view, 1}, .out = out.view(), .state = state});
     return out[0];
   };
-  for (const Op& op : {Op{Gelu{}}, Op{Gelu{.approximate = GeluForm::tanh}}, Op{Softplus{}}, Op{Elu{}}}) {
+  for (const Op& op : {Op{Gelu{}}, Op{Gelu{.approximate = GeluForm::tanh}}, Op{Softplus{}}, Op{Mish{}}, Op{Elu{}}}) {
     EXPECT_EQ(at(op, 1000), 1000.0f) << op_name(op);
     EXPECT_EQ(at(op, -1000), std::holds_alternative<Elu>(op) ? -1.0f : 0.0f) << op_name(op);
   }
