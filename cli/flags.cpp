@@ -205,9 +205,9 @@ std::string text_of_config(const std::string& path) {
 
 }  // namespace
 
-void Flags::read_file(const std::string& path, std::map<std::string, std::string>& values,
+void Flags::read_text(const std::string& text, const std::string& path, std::map<std::string, std::string>& values,
                       std::string& problems) const {
-  std::istringstream file(text_of_config(path));
+  std::istringstream file(text);
   po::options_description description;
   for (const Key& key : keys_) description.add_options()(key.name.c_str(), po::value<std::string>());
   const std::vector<std::string_view> known = known_names();
@@ -238,13 +238,28 @@ void Flags::parse(const std::vector<std::string>& arguments, std::vector<std::st
       } else if (problems.empty() && others.size() > 1) {
         note(problems, fmt::format("unexpected word '{}': at most one config file can be given", others[1]));
       } else if (problems.empty() && others.size() == 1) {
-        read_file(others[0], values, problems);
+        read_text(text_of_config(others[0]), others[0], values, problems);
       }
     }
   } catch (const po::error& error) {
     throw UsageError(error.what());
   }
   for (const auto& [name, text] : from_flags) values[name] = text;
+  take(values, std::move(problems));
+}
+
+void Flags::parse_text(const std::string& text, const std::string& origin) {
+  std::map<std::string, std::string> values;
+  std::string problems;
+  try {
+    read_text(text, origin, values, problems);
+  } catch (const po::error& error) {
+    throw UsageError(error.what());
+  }
+  take(values, std::move(problems));
+}
+
+void Flags::take(const std::map<std::string, std::string>& values, std::string problems) {
   for (const auto& [name, text] : values) {
     try {
       set(*find(name), text);

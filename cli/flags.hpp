@@ -64,6 +64,9 @@ class Flags {
   /// @throws UsageError naming every unknown flag and key with its nearest known name, and every value that is not one
   void parse(const std::vector<std::string>& arguments, std::vector<std::string>* words = nullptr);
 
+  /// Takes the text of a config file that lies somewhere else; `origin` says where, for messages.
+  void parse_text(const std::string& text, const std::string& origin);
+
   /// True if flag or file gave it a value.
   bool is_set(const std::string& name) const { return explicit_.contains(name); }
   /// Gives the keys of `other` the values that were set here: an overlay on defaults found later.
@@ -92,7 +95,10 @@ class Flags {
   bool has_value(const Key& key) const { return key.options.when_unset.empty() || is_set(key.name); }
   void read_arguments(const std::vector<std::string>& arguments, std::map<std::string, std::string>& values,
                       std::vector<std::string>& words, std::string& problems) const;
-  void read_file(const std::string& path, std::map<std::string, std::string>& values, std::string& problems) const;
+  void read_text(const std::string& text, const std::string& path, std::map<std::string, std::string>& values,
+                 std::string& problems) const;
+  /// Sets what is good; throws UsageError with all that is wrong.
+  void take(const std::map<std::string, std::string>& values, std::string problems);
 
   std::vector<Key> keys_;
   std::string section_;

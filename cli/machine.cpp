@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/abi.hpp"
 #include "core/base/cpu.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/revision.hpp"
@@ -48,13 +49,13 @@ nlohmann::ordered_json machine_description() {
   machine["kernel"] = system.release;
   machine["compiler"] = "GCC " __VERSION__;
   machine["libraries"] = BINADE_LIBRARIES;
-  machine["version"] = BINADE_VERSION;
+  machine["version"] = version();
   machine["revision"] = revision();
   return machine;
 }
 
 std::string version_text() {
-  return fmt::format("{} (revision {})", BINADE_VERSION, revision());
+  return fmt::format("{} (revision {})", version(), revision());
 }
 
 }  // namespace binade

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <set>
 
 #include <fmt/format.h>
 
+#include "cli/built_in_profiles.hpp"
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
 
@@ -60,34 +60,36 @@ void bind(Flags& flags, Words& words) {
   flags.add("common-concat", p.common_concat, "operands of a concatenation are made on its grid");
 }
 
-std::vector<fs::path> folders() {
+/// A profile of the user's own, below the folder where the program runs; else one that is part of the program.
+fs::path own_file(const std::string& name) {
+  if (name.ends_with(".cfg")) return name;
+  const fs::path file = fs::path("configs") / "targets" / (name + ".cfg");
   std::error_code error;
-  std::vector<fs::path> found{fs::path("configs") / "targets"};
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  if (!error) found.push_back(self.parent_path().parent_path() / "configs" / "targets");
-  found.emplace_back(fs::path(BINADE_CONFIGS) / "targets");
-  return found;
+  return fs::exists(file, error) ? file : fs::path();
 }
 
-fs::path find_file(const std::string& name) {
-  if (name.ends_with(".cfg")) return name;
-  std::set<std::string> known{"tidl"};
-  for (const fs::path& folder : folders()) {
-    if (fs::exists(folder / (name + ".cfg"))) return folder / (name + ".cfg");
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder, error)) {
-      if (entry.path().extension() == ".cfg") known.insert(entry.path().stem().string());
-    }
+/// Gives the flags the values of the profile, whose name it returns.
+std::string read_profile(const std::string& name, Flags& flags) {
+  if (const fs::path file = own_file(name); !file.empty()) {
+    flags.parse({file.string()});
+    return file.stem().string();
   }
-  const std::vector<std::string_view> names(known.begin(), known.end());
-  throw UsageError(unknown_name("target", name, names));
+  std::vector<std::string_view> known;
+  for (const BuiltInProfile& profile : built_in_profiles()) {
+    known.push_back(profile.name);
+    if (profile.name != name) continue;
+    flags.parse_text(std::string(profile.text), fmt::format("the built-in profile '{}'", name));
+    return name;
+  }
+  throw UsageError(unknown_name("target", name, known));
 }
 
 }  // namespace
 
 void bind_target(Flags& flags, std::string& target) {
   flags.section("Target");
-  flags.add("target", target, "the device's arithmetic: a name of configs/targets, or a .cfg file",
+  flags.add("target", target,
+            "the device's arithmetic: a built-in profile or one of configs/targets here, by name, or a .cfg file",
             {.when_unset = target.empty() ? "as the network was quantized for, else tidl" : ""});
 }
 
@@ -99,13 +101,12 @@ std::string target_of(const Model& model, const std::string& flag) {
 
 TargetProfile open_target(const std::string& name) {
   if (name == "tidl") return {};
-  const fs::path file = find_file(name);
   Words words{TargetProfile{}};
   Flags flags;
   bind(flags, words);
-  flags.parse({file.string()});
+  const std::string found = read_profile(name, flags);
   TargetProfile profile = words.result();
-  profile.name = file.stem().string();
+  profile.name = found;
   return profile;
 }
 

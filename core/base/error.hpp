@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/abi.hpp"
+
 namespace binade {
 
 /// Base of the three kinds. what() is the whole message, one "  while ..." line per added context.

@@ -26,7 +26,7 @@ void set_geometry(ConvInstr&, const Linear&) {}
 
 LayerBounds bounds_of(const ConvInstr& conv) {
   LayerBounds bounds{.acc_bound = conv.acc_bound, .shift = conv.requant.shift - conv.requant.slope_frac};
-  bounds.acc_bits = std::bit_width(static_cast<std::uint64_t>(conv.acc_bound)) + 1;
+  bounds.acc_bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(conv.acc_bound))) + 1;
   const std::int64_t half = bounds.shift > 0 && bounds.shift < 40 ? std::int64_t{1} << (bounds.shift - 1) : 0;
   bounds.fp32_exact = bounds.shift < 40 && conv.acc_bound + half <= std::int64_t{1} << 24;
   return bounds;
