@@ -1,5 +1,7 @@
 // The structure of a model as JSON: values in their order, so that a graph is read back with the same ids.
+#include <algorithm>
 #include <set>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -112,6 +114,21 @@ void add_value(const json& entry, Graph& graph, std::set<std::string>& names) {
   check_shape(graph.shape(out), name);
 }
 
+/// Whatever depends on the image has its batch, one here; the output does depend on it. Executors rely on both: values
+/// of parameters alone (weights behind a quantizer) keep extents of their own.
+void check_batch(const Graph& graph) {
+  std::vector<bool> moves(graph.values().size());
+  for (const ValueId id : graph.inputs()) moves[index_of(id)] = true;
+  for (const Node& node : graph.nodes()) {
+    const bool moving = std::any_of(node.in.begin(), node.in.end(), [&](ValueId id) { return moves[index_of(id)]; });
+    moves[index_of(node.out)] = moving;
+    if (moving && graph.shape(node.out).n != 1) {
+      throw DataError(fmt::format("node '{}' makes {} of one image", node.name, to_string(graph.shape(node.out))));
+    }
+  }
+  if (!moves[index_of(graph.output())]) throw DataError("the output does not depend on the image");
+}
+
 Graph graph_from_json(const json& j) {
   Graph graph;
   std::set<std::string> names;
@@ -126,6 +143,7 @@ Graph graph_from_json(const json& j) {
   if (graph.inputs().empty()) throw DataError("the network has no input");
   graph.set_output(static_cast<ValueId>(
       integer(member(j, "output"), 0, static_cast<std::int64_t>(graph.values().size()) - 1, "the output")));
+  check_batch(graph);
   return graph;
 }
 

@@ -182,6 +182,8 @@ TEST(ModelJson, RefusesWhatIsNoNetworkAndSaysWhy) {
   expect("used twice", [](json& j) { node(j, "clip")["name"] = "conv"; });
   expect("an input of node 'clip' is 99", [](json& j) { node(j, "clip")["in"][0] = 99; });
   expect("the kernel", [](json& j) { node(j, "conv/kernel:0")["shape"] = {4, 3, 3, 5}; });
+  expect("the output does not depend on the image", [](json& j) { node(j, "pool")["in"][0] = 1; });
+  expect("the output does not depend on the image", [](json& j) { j["graph"]["output"] = 1; });
   expect("the output is 77", [](json& j) { j["graph"]["output"] = 77; });
   expect("'graph' is missing", [](json& j) { j.erase("graph"); });
   expect("'clip' is of kind", [](json& j) {

@@ -75,7 +75,7 @@ TEST_F(ProgramFileTest, truncations_and_changed_bytes_are_refused) {
   save_program(chain(3), path());
   const std::string good = bytes();
   Random random(11);
-  for (int i = 0; i < 400; ++i) {
+  for (int i = 0; i < 1200; ++i) {
     std::string damaged = good;
     const auto at = static_cast<std::size_t>(random.below(good.size()));
     if (i % 2 == 0) {
