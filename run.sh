@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set-up, build, tests and the demo on a Debian 12 machine: ./run.sh build | demo | test | bench | ci
+# Set-up, build, tests and the demo on a Debian 12 machine; ./run.sh help lists the commands.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -8,7 +8,8 @@ DEMO=${BINADE_DEMO:-out/demo}
 PACKAGES=(cmake ninja-build ccache g++ git pkg-config libeigen3-dev libopencv-dev libpng-dev libjpeg-dev zlib1g-dev libhdf5-dev
           libboost-program-options-dev libboost-dev libdnnl-dev ocl-icd-opencl-dev libonnx-dev libprotobuf-dev protobuf-compiler
           nlohmann-json3-dev libfmt-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev)
-CI_PACKAGES=(clang-format clang-tidy)
+CI_PACKAGES=(clang-format clang-16 clang-tidy-16 libclang-rt-16-dev)  # clang 14 lacks parts of C++20
+COVERAGE_PACKAGES=(lcov)
 
 usage() {
   cat <<'TXT'
@@ -17,7 +18,12 @@ Usage: ./run.sh COMMAND
   demo    build, draw a set of images, train a small network, print its accuracy table at 8 and 16 bit
   test    build everything, run every test
   bench   build everything, run the benchmarks
-  ci      what CI runs: formatting, warnings as errors, every test
+  ci      what CI runs: formatting, clang-tidy on changed files, warnings as errors, every test, the examples against the
+          installed package, the sanitizers, and some seconds of fuzzing for every reader
+  tidy [all]  clang-tidy on the files that differ from the main branch, or on all
+  sanitize    the unit tests under the address, undefined-behaviour and thread sanitizers
+  coverage    the share of lines that the tests run: one number, and build-coverage/report
+  fuzz SECONDS  damaged inputs for every reader of foreign bytes, so many seconds each
 TXT
 }
 
@@ -91,10 +97,91 @@ bench() {
   "$BUILD/bench/bench_jpeg_loading" "$DEMO/images" generated
 }
 
+# The files that clang-tidy looks at: all, or those that this branch or the last commit changed.
+tidy_files() {
+  local base
+  if [ "${1:-}" = all ]; then
+    git ls-files 'core/*.cpp' 'calibration/*.cpp' 'ptq/*.cpp' 'qat/*.cpp' 'datasets/*.cpp' 'experiment/*.cpp' 'cli/*.cpp'
+    return
+  fi
+  base=$(git merge-base HEAD origin/main 2>/dev/null || true)
+  if [ -z "$base" ] || [ "$base" = "$(git rev-parse HEAD)" ]; then base=HEAD~1; fi
+  git diff --name-only --diff-filter=d "$base" -- 'core/*.cpp' 'calibration/*.cpp' 'ptq/*.cpp' 'qat/*.cpp' 'datasets/*.cpp' \
+    'experiment/*.cpp' 'cli/*.cpp'
+}
+
+# Kernels of one instruction set need its flags in a form that clang knows; GCC builds and tests them.
+tidy() {
+  install_packages "${PACKAGES[@]}" "${CI_PACKAGES[@]}"
+  [ -f "$BUILD/compile_commands.json" ] || cmake -S . -B "$BUILD" -G Ninja -DCMAKE_BUILD_TYPE=Release >&2
+  tidy_files "${1:-}" | grep -v '_avx' | xargs -r -P "$(nproc)" -n 1 clang-tidy-16 --quiet --warnings-as-errors='*' \
+    --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument -p "$BUILD"
+}
+
+# sanitizer_build FOLDER SANITIZERS TARGET... ; clang, -O1: few programs, made fast.
+sanitizer_build() {
+  local folder=$1 sanitizers=$2
+  shift 2
+  CC=clang-16 CXX=clang++-16 cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1 ${SANITIZER_FLAGS:-}" \
+    -DBINADE_SANITIZE="$sanitizers" -DBINADE_BENCH=OFF -DBINADE_INSTALL=OFF ${SANITIZER_OPTIONS:-} >&2
+  cmake --build "$folder" --target "$@" >&2
+}
+
+# Reading, arithmetic and loading under the address and undefined-behaviour sanitizers; threads under their own.
+sanitize() {
+  install_packages "${PACKAGES[@]}" "${CI_PACKAGES[@]}"
+  export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+  export LSAN_OPTIONS=suppressions=$PWD/tests/sanitizers/leaks.txt TSAN_OPTIONS=suppressions=$PWD/tests/sanitizers/races.txt:halt_on_error=1
+  sanitizer_build build-asan address,undefined test_core test_datasets fuzz_readers
+  build-asan/tests/test_core --gtest_brief=1 --gtest_filter="$(grep -v '^#' tests/sanitizers/core_filter.txt | paste -sd :)"
+  build-asan/tests/test_datasets --gtest_brief=1
+  sanitizer_build build-tsan thread test_core test_datasets test_ptq
+  build-tsan/tests/test_core --gtest_brief=1 --gtest_filter='Parallel*:Engine*:*Progress*:*Threads*'
+  build-tsan/tests/test_datasets --gtest_brief=1 --gtest_filter='*Loader*:*Images*:*Training*'
+  build-tsan/tests/test_ptq --gtest_brief=1 --gtest_filter='*Bias*:*Pass*'
+}
+
+coverage() {
+  install_packages "${PACKAGES[@]}" "${COVERAGE_PACKAGES[@]}"
+  cmake -S . -B build-coverage -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DBINADE_COVERAGE=ON -DBINADE_BENCH=OFF >&2
+  cmake --build build-coverage >&2
+  ctest --test-dir build-coverage -j "$(nproc)" --timeout 1200 --output-on-failure >&2
+  lcov --quiet --capture --directory build-coverage --output-file build-coverage/all.info
+  lcov --quiet --extract build-coverage/all.info "$PWD/"{core,calibration,ptq,qat,datasets,experiment,cli}'/*' \
+    --output-file build-coverage/ours.info
+  genhtml --quiet --output-directory build-coverage/report build-coverage/ours.info
+  lcov --summary build-coverage/ours.info 2>&1 | sed -n 's/.*lines[. ]*: \([0-9.]*%\).*/lines covered: \1/p'
+}
+
+# libFuzzer under the sanitizers where there is clang, then the mutation loop, which also takes whole files apart.
+fuzz() {
+  local seconds=${1:?./run.sh fuzz SECONDS} reader status=0
+  install_packages "${PACKAGES[@]}"
+  if command -v clang++-16 >/dev/null; then
+    local readers=(onnx model program-text lists target image)
+    SANITIZER_OPTIONS=-DBINADE_FUZZER=ON sanitizer_build build-fuzz address,undefined "${readers[@]/#/libfuzzer_}" fuzz_readers
+    export ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=0
+    for reader in "${readers[@]}"; do
+      mkdir -p "build-fuzz/corpus/$reader"
+      "build-fuzz/libfuzzer_$reader" "build-fuzz/corpus/$reader" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 \
+        -artifact_prefix="build-fuzz/$reader-" -verbosity=0 -print_final_stats=1 2>&1 | tail -30 || status=1
+    done
+    build-fuzz/fuzz_readers all --seconds "$seconds" || status=1
+  else
+    configure_and_build fuzz_readers
+    "$BUILD/fuzz_readers" all --seconds "$seconds" || status=1
+  fi
+  return $status
+}
+
 ci() {
   install_packages "${PACKAGES[@]}" "${CI_PACKAGES[@]}"
   git ls-files '*.cpp' '*.hpp' | xargs clang-format --dry-run --Werror
   CMAKE_FLAGS="${CMAKE_FLAGS:-} -DBINADE_WERROR=ON" ./run.sh test
+  examples/check.sh "$BUILD"
+  tidy
+  sanitize
+  fuzz "${BINADE_FUZZ_SECONDS:-20}"
 }
 
 case "${1:-}" in
@@ -103,6 +190,10 @@ case "${1:-}" in
   test) tests ;;
   bench) bench ;;
   ci) ci ;;
+  tidy) tidy "${2:-}" ;;
+  sanitize) sanitize ;;
+  coverage) coverage ;;
+  fuzz) fuzz "${2:-}" ;;
   -h | --help | help) usage ;;
   *) usage >&2; exit 2 ;;
 esac
