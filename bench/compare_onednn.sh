@@ -1,27 +1,25 @@
 #!/bin/bash
 # The convolutions of a network layer by layer in turns with oneDNN's int8: compare_onednn.sh ROUNDS [MODEL].
 #
-# ONEDNN is the peers' program onednn_conv, which prints a line per layer in a hot loop; ours is bench_integer_layers.
-# One thread, pinned to the last CPU; the least time of the rounds counts for both. At the end: both sums, and the
-# layers that are slower than 0.95 times oneDNN.
+# ONEDNN is the program that bench/peers/install.sh builds (source its env file); ours is bench_integer_layers, whose
+# layers are what oneDNN is asked for. One thread, pinned to the last CPU; the least time of the rounds counts for both.
+# At the end: both sums, and the layers that are slower than 0.95 times oneDNN.
 set -euo pipefail
 rounds=${1:-3} model=${2:-mobilenet_v2}
 here=$(cd "$(dirname "$0")" && pwd)
 ours=${OURS:-$here/../build/bench/bench_integer_layers}
-: "${ONEDNN:?the program onednn_conv of the peers\' scripts}"
-peer_model=$model; [ "$model" = mobilenet_v2 ] && peer_model=mbv2
+: "${ONEDNN:?run bench/peers/install.sh, then source the env file that it names}"
 last=$(($(nproc) - 1))
+layers=$(mktemp); trap 'rm -f "$layers"' EXIT
 for ((i = 0; i < rounds; i++)); do
-  OMP_NUM_THREADS=1 taskset -c "$last" "$ONEDNN" "$peer_model" 1 u8s8 any 0.03 v | sed 's/^/onednn /'
-  taskset -c "$last" "$ours" "$model" 1 0.02 | sed 's/^/ours /'
+  taskset -c "$last" "$ours" "$model" 1 0.02 | tee "$layers" | sed 's/^/ours /'
+  OMP_NUM_THREADS=1 taskset -c "$last" "$ONEDNN" 0.03 <"$layers"
 done | awk '
-  # "onednn   onednn u8s8 any b1 dw3x3 s1 32->32 @112   x1:  138.6 us ..." and "ours dw3x3 s1 32->32 @112  39.5 us hot ..."
-  $1 == "onednn" && /@/ { for (i = 1; i <= NF; i++) if ($i ~ /^@/) at = i
-    key = $(at - 3) " " $(at - 2) " " $(at - 1) " " $at; us = $(at + 2) + 0
-    if (!(key in peer) || us < peer[key]) peer[key] = us }
-  $1 == "ours" && /@/ && / us hot/ { for (i = 1; i <= NF; i++) if ($i ~ /^@/) at = i
-    key = $(at - 3) " " $(at - 2) " " $(at - 1) " " $at; us = $(at + 1) + 0
-    if (!(key in own) || us < own[key]) own[key] = us
+  # "onednn dw3x3 s1 32->32 @112 138.6 us" and "ours dw3x3 s1 32->32 @112  39.5 us hot ..."
+  /@/ { for (i = 1; i <= NF; i++) if ($i ~ /^@/) at = i
+    key = $(at - 3) " " $(at - 2) " " $(at - 1) " " $at; us = $(at + 1) + 0 }
+  $1 == "onednn" && /@/ { if (!(key in peer) || us < peer[key]) peer[key] = us }
+  $1 == "ours" && /@/ && / us hot/ { if (!(key in own) || us < own[key]) own[key] = us
     if (!(key in order)) { order[key] = ++count; name[count] = key }
     seen[key]++ }
   END { for (i = 1; i <= count; i++) { key = name[i]; if (!(key in peer)) continue

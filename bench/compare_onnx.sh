@@ -1,11 +1,11 @@
 #!/bin/bash
 # The zoo as ONNX files in ONNX Runtime: compare_onnx.sh [MODEL ...] exports each network (all, without names) and runs
-# the file on two random images; the outputs must be ours to 1e-4 of the largest. NODE_PATH is where onnxruntime-node is
-# installed. The last line counts.
+# the file on two random images; the outputs must be ours to 1e-4 of the largest. bench/peers/install.sh
+# installs ONNX Runtime; source the env file that it names. The last line counts.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$here/../build}
-: "${NODE_PATH:?where onnxruntime-node is}"
+: "${NODE_PATH:?run bench/peers/install.sh, then source the env file that it names}"
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 if [ $# = 0 ]; then
   mapfile -t models < <("$build/binade" inspect --model all --format csv | tail -n +2 | cut -d, -f1)

@@ -2,15 +2,14 @@
 # Networks in turns with ONNX Runtime: compare_ort.sh ROUNDS [BATCH] [MODEL] [KIND]. Ratios of medians are at the end.
 #
 # KIND is float (bench_float_inference: float and fakequant against fp32) or integer8 (binade bench --scheme int8 against the
-# QDQ model). ONNX Runtime comes from the folder of the peers' scripts, PEERS (it has ort/ort_bench.js), and
-# NODE_PATH, where onnxruntime-node is installed, beside MODELS, the folder of <MODEL>_fp32_b<BATCH>.onnx and
-# <MODEL>_qdq_b<BATCH>.onnx. One thread is pinned to the last CPU, two to the last two. Run it on a quiet machine: both
+# QDQ model). bench/peers/install.sh installs ONNX Runtime and makes the networks; source the env file that it names.
+# One thread is pinned to the last CPU, two to the last two. Run it on a quiet machine: both
 # sides lose, but not equally.
 set -euo pipefail
 rounds=${1:-5} batch=${2:-32} model=${3:-mobilenet_v2} kind=${4:-float}
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$here/../build}
-: "${PEERS:?the folder of the peers\' scripts}" "${MODELS:?the folder of the ONNX files}" "${NODE_PATH:?where onnxruntime-node is}"
+: "${MODELS:?run bench/peers/install.sh, then source the env file that it names}" "${NODE_PATH:?the same}"
 case $kind in
   float) onnx=fp32 ours="float fakequant" ;;
   integer8) onnx=qdq ours="int8" ;;
@@ -27,7 +26,7 @@ lines=$(mktemp); trap 'rm -f "$lines"' EXIT
 for ((i = 0; i < rounds; i++)); do
   for threads in 1 2; do
     cpus=$last; [ "$threads" = 2 ] && cpus=$((last - 1)),$last
-    taskset -c "$cpus" node "$PEERS/ort/ort_bench.js" "$MODELS/${model}_${onnx}_b$batch.onnx" "$threads" 3
+    taskset -c "$cpus" node "$here/peers/onnxruntime.js" "$MODELS/${model}_${onnx}_b$batch.onnx" "$threads" 3
     for scheme in $ours; do run_ours "$cpus" "$threads" "$scheme"; done
   done
 done | tee "$lines"

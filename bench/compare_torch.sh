@@ -3,38 +3,28 @@
 #
 # KIND is float (batch norm on batch statistics on both sides) or qat (ours: learned thresholds, batch norm folded;
 # PyTorch: FX QAT, symmetric per tensor, observer and quantizer fused, its fastest). Both print their peak of memory.
-# PEERS is the folder of the peers' scripts (it has
-# torch/torch_bench.py), PYTHON the interpreter that has torch. PyTorch gets an allocator that keeps its memory, on large
+# bench/peers/install.sh installs PyTorch; PYTHON is the interpreter that has it. It gets an allocator that keeps its
+# memory, on large
 # pages: its default one is up to 1.5 times slower. One thread is pinned to the last CPU, two to the last two.
 set -euo pipefail
 rounds=${1:-3} model=${2:-mobilenet_v2} batch=${3:-32} kind=${4:-qat}
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$here/../build}
-: "${PEERS:?the folder of the peers\' scripts}"
 case $kind in
-  float) theirs=train ours=float ;;
-  qat) theirs=qat ours=tqt ;;
+  float) ours=float ;;
+  qat) ours=tqt ;;
   *) echo "KIND is float or qat, not '$kind'" >&2; exit 2 ;;
 esac
-peer=$model size=224
-case $model in
-  resnet20) peer=resnet20_cifar size=32 ;;
-  mlperf_resnet8) peer=resnet8_tiny size=32 ;;
-esac
-with_peak='
-import atexit, resource, runpy, sys
-def say(): print("torch %d MiB at most" % (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
-atexit.register(say)
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")'
+size=224
+case $model in resnet20 | mlperf_resnet8) size=32 ;; esac
 tunables=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=17179869184:glibc.malloc.trim_threshold=34359738368:glibc.malloc.top_pad=268435456
 last=$(($(nproc) - 1))
 lines=$(mktemp); trap 'rm -f "$lines"' EXIT
 for ((i = 0; i < rounds; i++)); do
   for threads in 1 2; do
     cpus=$last; [ "$threads" = 2 ] && cpus=$((last - 1)),$last
-    GLIBC_TUNABLES=$tunables taskset -c "$cpus" "${PYTHON:-/usr/bin/python3}" -c "$with_peak" "$PEERS/torch/torch_bench.py" "$theirs" "$peer" \
-      --size "$size" --batch "$batch" --threads "$threads" --cap avx512 --n 5 --channels-last 2>/dev/null | sed "s/^/torch ${threads}thread /"
+    GLIBC_TUNABLES=$tunables taskset -c "$cpus" "${PYTHON:-/usr/bin/python3}" "$here/peers/torch_step.py" "$kind" "$model" \
+      --size "$size" --batch "$batch" --threads "$threads" --steps 5 2>/dev/null | sed "s/^/torch ${threads}thread /"
     taskset -c "$cpus" "$build/bench/bench_training_step" "$model" "$ours" "$batch" "$threads" 6 | sed "s/^/binade ${threads}thread /"
   done
 done | tee "$lines"
