@@ -132,7 +132,7 @@ class Calibration {
 /// TI does it [ti-semantics 4]. Fills known_.
 Prepared Calibration::prepared(const Graph& graph) {
   const Graph plain = rewrite(graph, [](Rewriter& to, const Node& node) {
-    if (std::holds_alternative<Dropout>(node.op)) return to.replace(node.out, to(node.in[0]));
+    if (role_of(node.op) == Role::regularizer) return to.replace(node.out, to(node.in[0]));
     to.copy(node);
   });
   Graph ready = fold_batch_norm(plain);

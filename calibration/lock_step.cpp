@@ -151,7 +151,7 @@ Movement LockStep::step(View<const float> images, int first, double factor, doub
       run_layer(layers_[static_cast<std::size_t>(layer)], first, factor, weight_factor, moved);
       continue;
     }
-    if (const auto* quantizer = std::get_if<FakeQuant>(&node.op); quantizer != nullptr && options_.running_ranges) {
+    if (const auto* quantizer = fixed_quantizer(node.op); quantizer != nullptr && options_.running_ranges) {
       if (!observed_[index_of(node.in[0])]) observe(node.in[0], view(node.in[0]));
       FakeQuant moved_grid = *quantizer;
       moved_grid.spec = ranges_.at(graph_.name(node.in[0])).spec(quantizer->spec.bits);

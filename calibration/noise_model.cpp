@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/base/fixed_point.hpp"
+#include "core/ops/clamp.hpp"
 #include "core/passes/layers.hpp"
 #include "core/passes/quantizers.hpp"
 
@@ -53,7 +54,7 @@ void NoiseModel::build_activation_sites(const Widths& widths) {
   for (const ValueId id : quantized_values(graph_)) {
     ActivationSite site{.value = id, .bits = widths(id)};
     const Node* producer = graph_.producer(id);
-    if (producer != nullptr && std::holds_alternative<Clip>(producer->op)) site.clip = producer;
+    if (producer != nullptr && is_capped(producer->op)) site.clip = producer;
     activations_.push_back(std::move(site));
   }
 }
@@ -125,7 +126,7 @@ void NoiseModel::build_groups() {
   }
   // A Clip whose result has no grid of its own would lose its limit.
   for (const Node& node : graph_.nodes()) {
-    if (!std::holds_alternative<Clip>(node.op)) continue;
+    if (!is_capped(node.op)) continue;
     const bool has_site = std::any_of(activations_.begin(), activations_.end(),
                                       [&](const ActivationSite& site) { return site.value == node.out; });
     if (ChannelGroup* g = group(node.out); g != nullptr && !has_site) g->movable = false;
@@ -203,7 +204,8 @@ NoiseModel::Total NoiseModel::total() const {
 std::vector<double> NoiseModel::clip_limits() const {
   std::vector<double> limits(graph_.nodes().size(), 0.0);
   for (std::size_t i = 0; i < limits.size(); ++i) {
-    if (const auto* clip = std::get_if<Clip>(&graph_.nodes()[i].op)) limits[i] = clip->hi;
+    const Op& op = graph_.nodes()[i].op;
+    if (is_capped(op)) limits[i] = limits_of<double>(&op).hi;
   }
   for (const ActivationSite& site : activations_) {
     if (site.clip == nullptr || scales_.of(site.value, 0) == ChannelScales::kFixed) continue;

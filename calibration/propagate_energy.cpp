@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "core/ops/clamp.hpp"
 #include "core/passes/layers.hpp"
 
 namespace binade {
@@ -32,18 +33,11 @@ class Sweep {
       if (!energies.empty()) energies[static_cast<std::size_t>(to) % energies.size()] += energy;
     };
     if (is_weighted(node) && graph_.is_parameter(node.in[kWeights])) return weighted(node);
-    if (const auto* slice = std::get_if<Slice>(&node.op); slice != nullptr && slice->axis == 3) {
-      for (std::size_t c = 0; c < out.size(); ++c) add(0, slice->begin + static_cast<int>(c) * slice->step, out[c]);
-    } else if (const auto* pad = std::get_if<Pad>(&node.op)) {
-      for (std::size_t c = 0; c < in(node, 0).size(); ++c) {
-        add(0, static_cast<int>(c), out[c + static_cast<std::size_t>(pad->channels_before)]);
-      }
-    } else if (std::holds_alternative<Concat>(node.op)) {
-      std::size_t first = 0;
-      for (std::size_t i = 0; i < node.in.size(); ++i) {
-        const auto channels = static_cast<std::size_t>(graph_.shape(node.in[i]).c);
-        for (std::size_t c = 0; c < channels; ++c) add(i, static_cast<int>(c), out[first + c]);
-        first += channels;
+    if (const std::vector<ChannelRun> runs = channel_runs(graph_, node); !runs.empty()) {
+      for (const ChannelRun& run : runs) {
+        for (int k = 0; k < run.count; ++k) {
+          add(run.input, run.first_in + k * run.step, out[static_cast<std::size_t>(run.first_out + k)]);
+        }
       }
     } else {
       for (std::size_t i = 0; i < node.in.size(); ++i) {
@@ -70,14 +64,14 @@ class Sweep {
   /// How much of the energy of a channel of the result goes to the same channel of an input.
   double share(const Node& node, int c) const {
     // A mean over n pixels squares 1 / n and spreads it over n pixels.
-    if (std::holds_alternative<GlobalAvgPool>(node.op))
-      return 1.0 / static_cast<double>(graph_.shape(node.in[0]).pixels());
     if (const auto* pool = std::get_if<AvgPool>(&node.op)) return 1.0 / (pool->kernel_h * pool->kernel_w);
-    const auto* clip = std::get_if<Clip>(&node.op);
-    if (clip == nullptr && !std::holds_alternative<Relu>(node.op)) return 1;
+    if (role_of(node.op) == Role::pool && !keeps_grid(node.op)) {
+      return 1.0 / static_cast<double>(graph_.shape(node.in[0]).pixels());
+    }
+    if (!is_clamp(node.op)) return 1;
     const auto table = seen_.find(node.out);
     if (table == seen_.end()) return 1;
-    return table->second->share_below(c, clip != nullptr ? clip->hi : INFINITY);
+    return table->second->share_below(c, limits_of<double>(&node.op).hi);
   }
 
   const Graph& graph_;

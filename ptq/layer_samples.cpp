@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
@@ -26,9 +27,9 @@ std::vector<int> sample_pixels(std::int64_t pixels, int wanted, std::uint64_t se
 }
 
 Conv2d geometry_of(const Node& node) {
-  if (const auto* conv = std::get_if<Conv2d>(&node.op)) return *conv;
-  require(std::holds_alternative<Linear>(node.op), "sample_layer: a Conv2d or Linear wanted");
-  return {};
+  const std::optional<Conv2d> conv = as_convolution(node.op);
+  require(conv.has_value(), "sample_layer: a Conv2d or Linear wanted");
+  return *conv;
 }
 
 /// The patch of output pixel `pixel`, group by group, tap by tap; zeros outside.

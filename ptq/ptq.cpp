@@ -14,7 +14,7 @@ namespace {
 Graph run_fold_batch_norm(const Graph& graph, PassContext&) {
   // Dropout is an identity in inference; the passes run gradients, where it would not be.
   const Graph plain = rewrite(graph, [](Rewriter& to, const Node& node) {
-    if (std::holds_alternative<Dropout>(node.op)) return to.replace(node.out, to(node.in[0]));
+    if (role_of(node.op) == Role::regularizer) return to.replace(node.out, to(node.in[0]));
     to.copy(node);
   });
   return fold_batch_norm(plain);

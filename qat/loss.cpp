@@ -7,10 +7,7 @@ namespace binade {
 
 ValueId logits_of(const Graph& network) {
   const Node* last = network.producer(network.output());
-  while (last != nullptr && (std::holds_alternative<FakeQuant>(last->op) || std::holds_alternative<Pact>(last->op) ||
-                             std::holds_alternative<Tqt>(last->op) || std::holds_alternative<Lsq>(last->op))) {
-    last = network.producer(last->in[0]);
-  }
+  while (last != nullptr && role_of(last->op) == Role::quantizer) last = network.producer(last->in[0]);
   return last != nullptr && std::holds_alternative<Softmax>(last->op) ? last->in[0] : network.output();
 }
 

@@ -50,7 +50,7 @@ class Merger {
     if (is_parameter_quantizer(node)) return;  // emitted with its layer
     if (is_weighted(node)) return emit_layer(to, node);
     if (const auto beside = float_path_.find(node.in[0]); beside != float_path_.end()) {
-      if (const auto* fake = std::get_if<FakeQuant>(&node.op)) {
+      if (const auto* fake = fixed_quantizer(node.op)) {
         const MergedQuant both{.spec = fake->spec, .rounding = fake->rounding};
         return to.replace(node.out, to.target().add(node.name, both, {beside->second, to(node.in[0])}));
       }
@@ -65,7 +65,7 @@ class Merger {
 
   /// Of weights or a bias that a layer with batch norm reads.
   bool is_parameter_quantizer(const Node& node) const {
-    if (!std::holds_alternative<FakeQuant>(node.op) || !quantized_.is_parameter(node.in[0])) return false;
+    if (fixed_quantizer(node.op) == nullptr || !quantized_.is_parameter(node.in[0])) return false;
     const std::vector<int> readers = quantized_.consumers(node.out);
     return readers.size() == 1 && layers_.contains(quantized_.nodes()[static_cast<std::size_t>(readers[0])].name);
   }

@@ -26,15 +26,6 @@ double max_abs(std::span<const float> elements) {
   return largest;
 }
 
-Rounding rounding_of(const Op& op) {
-  return std::visit(
-      [](const auto& o) {
-        if constexpr (requires { o.rounding; }) return o.rounding;
-        return Rounding::half_up;
-      },
-      op);
-}
-
 double learned_of(const Executor<float>& executor, const QuantizerSite& site) {
   return site.learned ? static_cast<double>(executor.parameter(*site.learned).data[0]) : 0.0;
 }
@@ -91,7 +82,8 @@ QuantizerWatch::QuantizerWatch(const Graph& network, const WatchOptions& options
     if (site.role == QuantizerRole::bias) continue;
     Watched watched{.site = site, .name = network.name(site.value)};
     const Op& op = network.nodes()[static_cast<std::size_t>(site.node)].op;
-    if (site.role == QuantizerRole::weights && !std::holds_alternative<Lsq>(op) && network.is_parameter(site.value)) {
+    if (site.role == QuantizerRole::weights && traits_of(op).integer != IntegerForm::none &&
+        network.is_parameter(site.value)) {
       watched.codes.emplace(options.oscillation, network.shape(site.value));
     }
     if (site.role == QuantizerRole::activation) by_value_[index_of(site.value)].push_back(watched_.size());
@@ -152,7 +144,7 @@ void QuantizerWatch::after_update(Executor<float>& executor, std::int64_t step) 
   for (Watched& watched : watched_) {
     const Op& op = op_of(executor, watched.site.node);
     if (options_.running_ranges) follow_ranges(executor, watched);
-    if (std::holds_alternative<Lsq>(op)) {
+    if (traits_of(op).integer == IntegerForm::none) {  // a step of any size
       float& learned = *executor.update_parameter(*watched.site.learned).data;
       learned = std::max(learned, static_cast<float>(kLeastStep));
     }
@@ -200,9 +192,7 @@ double QuantizerWatch::largest(const Executor<float>& executor, ValueId id) cons
 
 void QuantizerWatch::follow_ranges(Executor<float>& executor, Watched& watched) {
   Op op = op_of(executor, watched.site.node);
-  QuantSpec* spec = nullptr;
-  if (auto* fake = std::get_if<FakeQuant>(&op)) spec = &fake->spec;
-  if (auto* merged = std::get_if<MergedQuant>(&op)) spec = &merged->spec;
+  QuantSpec* spec = attribute_grid(op);
   if (spec == nullptr) return;
   const QuantSpec before = *spec;
   if (watched.site.role == QuantizerRole::weights) {  // TI freezes those of activations only

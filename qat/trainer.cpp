@@ -34,9 +34,7 @@ int piece_for(const Graph& network) {
 std::vector<ParameterGroup> parameter_groups(const Graph& network, const UpdateOptions& options) {
   std::vector<bool> is_threshold(network.values().size(), false);
   for (const Node& node : network.nodes()) {
-    const bool learns = std::holds_alternative<Pact>(node.op) || std::holds_alternative<Tqt>(node.op) ||
-                        std::holds_alternative<Lsq>(node.op);
-    if (learns) is_threshold[index_of(node.in[1])] = true;
+    if (learns_grid(node.op)) is_threshold[index_of(node.in[1])] = true;
   }
   ParameterGroup weights{.name = "weights", .optimizer = options.optimizer, .weight_decay = options.weight_decay};
   ParameterGroup vectors = weights;

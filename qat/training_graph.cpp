@@ -27,12 +27,8 @@ QuantizerRole role_of(const Graph& graph, const Node& quantizer) {
     if (has_bias(node) && node.in[kBias] == quantizer.out) return QuantizerRole::bias;
   }
   const Node* producer = graph.producer(quantizer.in[0]);
-  const bool is_merged = producer != nullptr && std::holds_alternative<MergedWeights>(producer->op);
+  const bool is_merged = producer != nullptr && role_of(producer->op) == Role::parameter;
   return is_merged || graph.is_parameter(quantizer.in[0]) ? QuantizerRole::weights : QuantizerRole::activation;
-}
-
-bool learns(const Op& op) {
-  return std::holds_alternative<Pact>(op) || std::holds_alternative<Tqt>(op) || std::holds_alternative<Lsq>(op);
 }
 
 ValueId scalar_parameter(Graph& graph, const std::string& name, double value) {
@@ -83,7 +79,7 @@ int quantizer_of(const Graph& graph, ValueId id) {
 /// The grid of the quantizer at `node`, with what it learned. @pre not Lsq
 QuantSpec spec_at(const Graph& graph, int node) {
   const Node& quantizer = graph.nodes()[static_cast<std::size_t>(node)];
-  const double learned = learns(quantizer.op) ? static_cast<double>(graph.tensor(quantizer.in[1])[0]) : 0.0;
+  const double learned = learns_grid(quantizer.op) ? static_cast<double>(graph.tensor(quantizer.in[1])[0]) : 0.0;
   const std::optional<QuantSpec> spec = quantizer_spec(quantizer.op, learned);
   require(spec.has_value(), "'" + quantizer.name + "' has no fixed-point grid");
   return *spec;
@@ -108,21 +104,17 @@ std::span<const QuantizerKind> quantizer_kinds() {
 }
 
 bool is_quantizer(const Op& op) {
-  return std::holds_alternative<FakeQuant>(op) || std::holds_alternative<MergedQuant>(op) || learns(op);
+  return role_of(op) == Role::quantizer;
 }
 
 std::optional<QuantSpec> quantizer_spec(const Op& op, double learned) {
-  if (const auto* fake = std::get_if<FakeQuant>(&op)) return fake->spec;
-  if (const auto* merged = std::get_if<MergedQuant>(&op)) return merged->spec;
-  if (const auto* pact = std::get_if<Pact>(&op)) return pact->spec(learned);
-  if (const auto* tqt = std::get_if<Tqt>(&op)) return tqt->spec(learned);
-  return std::nullopt;
+  return quantizer_grid(op, learned);
 }
 
 Graph training_graph(const Graph& quantized, const TrainingGraphOptions& options) {
   const std::string kind(find_by_name<QuantizerKind>("quantizer", options.quantizer, kKinds).name);
   return rewrite(quantized, [&](Rewriter& to, const Node& node) {
-    const auto* fake = std::get_if<FakeQuant>(&node.op);
+    const auto* fake = fixed_quantizer(node.op);
     if (fake == nullptr) return static_cast<void>(to.copy(node));
     const QuantizerRole role = role_of(quantized, node);
     if (role == QuantizerRole::bias && kind == "lsq") return to.replace(node.out, to(node.in[0]));
@@ -147,7 +139,7 @@ Graph with_free_weights(const Graph& quantized, const Graph& reference) {
     ValueId twin{};
     if (site.role != QuantizerRole::weights || !reference.find(quantized.name(site.value), twin)) continue;
     if (!reference.is_parameter(twin) || reference.shape(twin) != quantized.shape(site.value)) continue;
-    const auto* fake = std::get_if<FakeQuant>(&quantized.nodes()[static_cast<std::size_t>(site.node)].op);
+    const auto* fake = fixed_quantizer(quantized.nodes()[static_cast<std::size_t>(site.node)].op);
     if (fake == nullptr) continue;
     Tensor<float>& weights = result.tensor(site.value);
     const Tensor<float>& wanted = reference.tensor(twin);
@@ -163,7 +155,7 @@ Graph with_free_weights(const Graph& quantized, const Graph& reference) {
 Graph with_snapped_weights(const Graph& quantized) {
   Graph result = quantized;
   for (const QuantizerSite& site : quantizer_sites(quantized)) {
-    const auto* fake = std::get_if<FakeQuant>(&quantized.nodes()[static_cast<std::size_t>(site.node)].op);
+    const auto* fake = fixed_quantizer(quantized.nodes()[static_cast<std::size_t>(site.node)].op);
     if (site.role != QuantizerRole::weights || fake == nullptr) continue;
     for (float& w : result.tensor(site.value).span()) w = fake_quantize(w, fake->spec, fake->rounding);
   }
@@ -196,19 +188,14 @@ std::map<std::string, double> parameter_units(const Graph& quantized) {
 
 Graph frozen_graph(const Graph& training) {
   Graph frozen = rewrite(training, [&](Rewriter& to, const Node& node) {
-    const bool is_merge = std::holds_alternative<MergedWeights>(node.op) || std::holds_alternative<MergedBias>(node.op);
+    const bool is_merge = role_of(node.op) == Role::parameter;
     if (is_merge) {
       Tensor<float> value = merged_value(training, node.out, [&](ValueId id) { return training.tensor(id).view(); });
       return to.replace(node.out, to.target().parameter(to.target().unique_name(node.name), std::move(value)));
     }
-    if (std::holds_alternative<Lsq>(node.op) || !is_quantizer(node.op)) return static_cast<void>(to.copy(node));
-    const Rounding rounding = std::visit(
-        [](const auto& op) {
-          if constexpr (requires { op.rounding; }) return op.rounding;
-          return Rounding::half_up;
-        },
-        node.op);
-    const FakeQuant fake{.spec = spec_at(training, training.value(node.out).node), .rounding = rounding};
+    if (traits_of(node.op).integer == IntegerForm::none || !is_quantizer(node.op))
+      return static_cast<void>(to.copy(node));
+    const FakeQuant fake{.spec = spec_at(training, training.value(node.out).node), .rounding = rounding_of(node.op)};
     ValueId value = to(node.in[std::holds_alternative<MergedQuant>(node.op) ? 1 : 0]);
     if (const auto* pact = std::get_if<Pact>(&node.op)) {
       const double limit = pact->limit(static_cast<double>(training.tensor(node.in[1])[0]));
@@ -235,7 +222,7 @@ std::vector<QuantizerSite> quantizer_sites(const Graph& graph) {
     const Node& node = graph.nodes()[i];
     if (!is_quantizer(node.op)) continue;
     sites.push_back({static_cast<int>(i), role_of(graph, node), node.in[0],
-                     learns(node.op) ? std::optional(node.in[1]) : std::nullopt});
+                     learns_grid(node.op) ? std::optional(node.in[1]) : std::nullopt});
   }
   return sites;
 }
@@ -245,10 +232,10 @@ std::vector<BiasSite> bias_sites(const Graph& graph) {
   for (const Node& node : graph.nodes()) {
     if (!has_bias(node)) continue;
     const Node* quantizer = graph.producer(node.in[kBias]);
-    if (quantizer == nullptr || !std::holds_alternative<FakeQuant>(quantizer->op)) continue;
+    if (quantizer == nullptr || fixed_quantizer(quantizer->op) == nullptr) continue;
     const int input = quantizer_of(graph, node.in[kInput]), weights = quantizer_of(graph, node.in[kWeights]);
     const Node* merged = graph.producer(quantizer->in[0]);
-    const bool is_known = merged == nullptr || std::holds_alternative<MergedBias>(merged->op);
+    const bool is_known = merged == nullptr || role_of(merged->op) == Role::parameter;
     if (input >= 0 && weights >= 0 && is_known) {
       sites.push_back({graph.value(quantizer->out).node, quantizer->in[0], input, weights});
     }

@@ -30,8 +30,7 @@ double counted_labels(std::span<const float> labels, float ignored, std::span<co
 
 bool is_loss(const Graph& graph, ValueId id) {
   const Node* node = graph.producer(id);
-  return node != nullptr &&
-         (std::holds_alternative<CrossEntropy>(node->op) || std::holds_alternative<Distillation>(node->op));
+  return node != nullptr && role_of(node->op) == Role::loss;
 }
 
 bool BatchLosses::applies(const Graph& graph) {

@@ -189,7 +189,7 @@ void Executor<T>::set_parameter(ValueId id, std::span<const T> elements) {
 template <class T>
 void Executor<T>::set_attributes(int node, const Op& op) {
   require(impl_->training(), "set_attributes needs Mode::training");
-  if (std::holds_alternative<BatchNorm>(op)) impl_->deep.reset();  // it may be cut in other places now
+  if (traits_of(op).statistics != 0) impl_->deep.reset();  // it may be cut in other places now
   impl_->graph.set_attributes(node, op);
   impl_->fixed.touch();
 }

@@ -34,7 +34,7 @@ bool is_batch_norm_on_batch(const Node& node) {
 int clamp_behind_norm(const Graph& graph, std::size_t node) {
   const Node& norm = graph.nodes()[node];
   const std::vector<int> readers = graph.consumers(norm.out);
-  if (!std::holds_alternative<BatchNorm>(norm.op) || readers.size() != 1 || norm.out == graph.output()) return -1;
+  if (traits_of(norm.op).statistics == 0 || readers.size() != 1 || norm.out == graph.output()) return -1;
   return is_clamp(graph.nodes()[static_cast<std::size_t>(readers[0])].op) ? readers[0] : -1;
 }
 

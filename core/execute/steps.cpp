@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/ops/clamp.hpp"
 #include "core/ops/float_conv.hpp"
 
 namespace binade {
@@ -78,16 +79,16 @@ class Planner {
   /// Lets the step do `node`, which reads `from`, if the epilogue has room for it.
   bool absorb(const Node& node, ValueId from, Step& step, int& place) const {
     simd::Epilogue& e = step.epilogue;
-    if (const auto* quant = std::get_if<FakeQuant>(&node.op)) {
+    if (const FakeQuant* quant = fixed_quantizer(node.op)) {
       if (place > at_after || !to_grid(*quant, place == at_before ? e.before : e.after)) return false;
       (place == at_before ? e.quantize_before : e.quantize_after) = true;
       place = place == at_before ? at_residual : full;
-    } else if (std::holds_alternative<Relu>(node.op) || std::holds_alternative<Clip>(node.op)) {
+    } else if (is_clamp(node.op)) {
       if (place > at_clamp) return false;
-      const auto* clip = std::get_if<Clip>(&node.op);
+      const Limits<float> limits = limits_of<float>(&node.op);
       e.clamp = true;
-      e.clamp_lo = clip != nullptr ? static_cast<float>(clip->lo) : 0.0F;
-      e.clamp_hi = clip != nullptr ? static_cast<float>(clip->hi) : std::numeric_limits<float>::infinity();
+      e.clamp_lo = limits.lo;
+      e.clamp_hi = limits.hi;
       place = at_after;
     } else if (std::holds_alternative<Add>(node.op)) {
       const ValueId other = node.in[0] == from ? node.in[1] : node.in[0];

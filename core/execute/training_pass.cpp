@@ -82,7 +82,7 @@ void TrainingPass<T>::plan_fusion() {
     const Node& node = graph_.nodes()[i];
     if (!part_.nodes[i] || done_before_[i] || !can_absorb(node.out)) continue;
     Tail tail;
-    if (std::holds_alternative<BatchNorm>(node.op)) {
+    if (traits_of(node.op).statistics != 0) {
       tail.clamp = clamp_behind_norm(graph_, i);
       if (tail.clamp >= 0) lives_nowhere_[index_of(node.out)] = true;
     } else if (!part_.given_statistics) {

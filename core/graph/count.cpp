@@ -13,9 +13,10 @@ bool is_constant(const Graph& graph, ValueId id) {
 std::vector<ValueId> trainable_parameters(const Graph& graph) {
   std::vector<bool> is_statistic(graph.values().size(), false);
   for (const Node& node : graph.nodes()) {
-    if (!std::holds_alternative<BatchNorm>(node.op)) continue;
-    is_statistic[index_of(node.in[3])] = true;
-    is_statistic[index_of(node.in[4])] = true;
+    const std::uint32_t statistics = traits_of(node.op).statistics;
+    for (std::size_t i = 0; i < node.in.size() && i < 32; ++i) {
+      if ((statistics >> i & 1) != 0) is_statistic[index_of(node.in[i])] = true;
+    }
   }
   std::vector<ValueId> trainable;
   for (const ValueId id : graph.parameters()) {
@@ -39,8 +40,8 @@ std::int64_t count_with_statistics(const Graph& graph) {
 }
 
 std::int64_t count_macs(const Graph& graph, const Node& node) {
+  if (role_of(node.op) != Role::layer) return 0;
   const bool is_transposed = std::holds_alternative<ConvTranspose2d>(node.op);
-  if (!is_transposed && !std::holds_alternative<Conv2d>(node.op) && !std::holds_alternative<Linear>(node.op)) return 0;
   // A convolution spends its kernel once per output pixel, a transposed one once per input pixel; w is {oc, kh, kw,
   // ic/g}. A transposed one's kernel reaches every output channel of the group from each input channel: oc * ic / g
   // either way.

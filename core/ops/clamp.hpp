@@ -8,7 +8,7 @@
 namespace binade {
 
 inline bool is_clamp(const Op& op) {
-  return std::holds_alternative<Relu>(op) || std::holds_alternative<Clip>(op);
+  return traits_of(op).is_clamp;
 }
 
 /// min(max(y, lo), hi); the gradient passes where lo < y < hi. The default clamps nothing.
@@ -23,6 +23,11 @@ Limits<T> limits_of(const Op* clamp) {
   if (clamp == nullptr) return {};
   if (const auto* clip = std::get_if<Clip>(clamp)) return {static_cast<T>(clip->lo), static_cast<T>(clip->hi)};
   return {.lo = T(0)};
+}
+
+/// A clamp with an upper limit.
+inline bool is_capped(const Op& op) {
+  return is_clamp(op) && limits_of<double>(&op).hi < std::numeric_limits<double>::infinity();
 }
 
 }  // namespace binade

@@ -81,4 +81,66 @@ bool is_homogeneous(const Op& op) {
       op);
 }
 
+std::optional<Conv2d> as_convolution(const Op& op) {
+  if (const auto* conv = std::get_if<Conv2d>(&op)) return *conv;
+  if (std::holds_alternative<Linear>(op)) return Conv2d{};
+  return std::nullopt;
+}
+
+bool learns_grid(const Op& op) {
+  const OpTraits& traits = traits_of(op);
+  return traits.role == Role::quantizer && traits.learned != 0;
+}
+
+const FakeQuant* fixed_quantizer(const Op& op) {
+  return std::get_if<FakeQuant>(&op);
+}
+
+QuantSpec* attribute_grid(Op& op) {
+  return std::visit(
+      []<class O>(O& o) -> QuantSpec* {
+        if constexpr (requires { o.spec.frac; }) return &o.spec;
+        return nullptr;
+      },
+      op);
+}
+
+std::optional<QuantSpec> quantizer_grid(const Op& op, double learned) {
+  return std::visit(
+      [&]<class O>(const O& o) -> std::optional<QuantSpec> {
+        if constexpr (requires { o.spec.frac; }) return o.spec;
+        if constexpr (requires { o.spec(learned); }) return o.spec(learned);
+        return std::nullopt;
+      },
+      op);
+}
+
+Rounding rounding_of(const Op& op) {
+  return std::visit(
+      [](const auto& o) {
+        if constexpr (requires { o.rounding; }) return o.rounding;
+        return Rounding::half_up;
+      },
+      op);
+}
+
+void set_integer_bits(Op& op, bool is_wide) {
+  if (keeps_grid(op)) return;
+  std::visit(
+      [&]<class O>(O& o) {
+        if constexpr (requires { O::integer_bits; }) {
+          o.*O::integer_bits.bits = is_wide ? O::integer_bits.wide : O::integer_bits.narrow;
+        }
+      },
+      op);
+}
+
+void clear_integer_bits(Op& op) {
+  std::visit(
+      []<class O>(O& o) {
+        if constexpr (requires { O::integer_bits; }) o.*O::integer_bits.bits = 0;
+      },
+      op);
+}
+
 }  // namespace binade

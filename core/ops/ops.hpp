@@ -8,6 +8,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -70,6 +71,15 @@ struct Backward {
   std::uint32_t fresh = 0;
   bool is_fresh(std::size_t i) const { return (fresh >> i & 1) != 0; }
 };
+
+/// An attribute that integers need: a number of bits, for codes of up to 8 bits and for wider ones. 0: real numbers.
+template <class Op>
+struct IntegerBits {
+  int Op::*bits;
+  int narrow, wide;
+};
+template <class Op>
+IntegerBits(int Op::*, int, int) -> IntegerBits<Op>;
 
 /// One attribute of an op: the single list that is printed, compared and saved.
 template <class Op, class Member>
@@ -139,8 +149,9 @@ struct Linear {
 /// `frozen`: training, too, normalises by the running statistics and leaves them alone.
 struct BatchNorm {
   static constexpr std::string_view name = "BatchNorm";
-  static constexpr OpTraits traits{Role::normalization, IntegerForm::folded, KeepsGrid::no,
-                                   Homogeneous::no,     Reads::channel,      {.learned = 0b110, .takes_fresh = true}};
+  static constexpr OpTraits traits{Role::normalization, IntegerForm::folded,
+                                   KeepsGrid::no,       Homogeneous::no,
+                                   Reads::channel,      {.learned = 0b110, .statistics = 0b11000, .takes_fresh = true}};
   double epsilon = 1e-5;
   double momentum = 0.1;
   bool frozen = false;
@@ -186,6 +197,7 @@ struct LeakyRelu {
                                    Reads::element};
   double slope = 0.01;
   int slope_bits = 0;  ///< 0: real
+  static constexpr IntegerBits integer_bits{&LeakyRelu::slope_bits, 8, 16};
   static constexpr auto fields =
       std::tuple{Field{"slope", &LeakyRelu::slope}, Field{"slope_bits", &LeakyRelu::slope_bits}};
   /// The grid of the rounded slope, for slope_bits > 0.
@@ -277,6 +289,7 @@ struct Softmax {
   static constexpr OpTraits traits{Role::normalization, IntegerForm::instruction, KeepsGrid::no, Homogeneous::no,
                                    Reads::all};
   int exponential_bits = 0;  ///< 0: real
+  static constexpr IntegerBits integer_bits{&Softmax::exponential_bits, 16, 24};
   static constexpr auto fields = std::tuple{Field{"exponential_bits", &Softmax::exponential_bits}};
 };
 
@@ -387,6 +400,7 @@ struct Resize {
   Interpolation interpolation = Interpolation::bilinear;
   Coordinates coordinates = Coordinates::half_pixel;
   int weight_bits = 0;  ///< bilinear weights are multiples of 2^-weight_bits, ties up, as in integers; 0: real
+  static constexpr IntegerBits integer_bits{&Resize::weight_bits, 7, 11};
   static constexpr auto fields = std::tuple{
       Field{"height", &Resize::height}, Field{"width", &Resize::width}, Field{"interpolation", &Resize::interpolation},
       Field{"coordinates", &Resize::coordinates}, Field{"weight_bits", &Resize::weight_bits}};
@@ -627,6 +641,21 @@ inline Role role_of(const Op& op) {
 }
 bool keeps_grid(const Op& op);
 bool is_homogeneous(const Op& op);
+/// The convolution that a layer is: a Linear is one of 1x1. None for other ops, and for transposed convolutions.
+std::optional<Conv2d> as_convolution(const Op& op);
+/// A quantizer with parameters that training moves.
+bool learns_grid(const Op& op);
+/// FakeQuant, the quantizer of networks that are done; null for any other op.
+const FakeQuant* fixed_quantizer(const Op& op);
+/// The grid of a quantizer whose grid is an attribute; null for any other op.
+QuantSpec* attribute_grid(Op& op);
+/// The grid of a quantizer, given what it learned; none where there is no fixed-point grid.
+std::optional<QuantSpec> quantizer_grid(const Op& op, double learned);
+/// How a quantizer rounds; half_up for other ops.
+Rounding rounding_of(const Op& op);
+/// Sets IntegerBits where the op has some and its result is not on the grid of its input.
+void set_integer_bits(Op& op, bool is_wide);
+void clear_integer_bits(Op& op);
 
 /// "Conv2d(stride_h=2, groups=32)": the fields that differ from the default.
 std::string to_string(const Op& op);

@@ -50,6 +50,7 @@ enum class Reads : std::uint8_t {
 /// What an op says only where it applies.
 struct OpDetails {
   std::uint32_t learned = 0;      ///< bit i: input i is learned by gradients where it is a parameter
+  std::uint32_t statistics = 0;   ///< bit i: input i is a running statistic that training updates
   bool takes_fresh = false;       ///< backward heeds Backward::fresh
   bool is_clamp = false;          ///< min(max(x, lo), hi), which other kernels can do on the side
   std::string_view why_not = {};  ///< why there is no integer form, for IntegerForm::none

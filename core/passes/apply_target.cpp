@@ -40,7 +40,7 @@ const Node* output_quantizer(const Graph& graph, const Node& node) {
     const Node* next = nullptr;
     for (const int reader : readers) {
       const Node& candidate = graph.nodes()[static_cast<std::size_t>(reader)];
-      if (std::holds_alternative<FakeQuant>(candidate.op)) return &candidate;
+      if (fixed_quantizer(candidate.op) != nullptr) return &candidate;
       if (is_activation(candidate)) next = &candidate;
     }
     if (next == nullptr) return nullptr;
@@ -61,7 +61,7 @@ std::string origin(const Graph& graph, ValueId id) {
 /// Unsigned grids become signed ones with the same upper end.
 void sign_activations(const Graph& graph, SpecMap& specs) {
   for (const Node& node : graph.nodes()) {
-    if (!std::holds_alternative<FakeQuant>(node.op) || graph.is_parameter(node.in[0])) continue;
+    if (fixed_quantizer(node.op) == nullptr || graph.is_parameter(node.in[0])) continue;
     const auto found = specs.find(quantized_name(graph, node));
     if (found == specs.end() || found->second.is_signed) continue;
     found->second = coarser(found->second, 1);

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/base/error.hpp"
+#include "core/ops/clamp.hpp"
 #include "core/passes/layers.hpp"
 
 namespace binade {
@@ -47,31 +48,21 @@ class Ties {
   std::vector<std::size_t> first_, parent_;
 };
 
-/// Ties channel c of the result to channel (c - offset) / step of the input where that exists.
-void tie_channels(Ties& ties, const Node& node, ValueId in, int first_in, int step, int first_out, int count) {
-  for (int k = 0; k < count; ++k) {
-    ties.join(ties.element(in, first_in + k * step), ties.element(node.out, first_out + k));
+void tie_channels(Ties& ties, const Node& node, const ChannelRun& run) {
+  for (int k = 0; k < run.count; ++k) {
+    ties.join(ties.element(node.in[run.input], run.first_in + k * run.step), ties.element(node.out, run.first_out + k));
   }
 }
 
 void tie_all(Ties& ties, const Graph& graph, const Node& node) {
-  for (const ValueId in : node.in) {
-    if (graph.is_parameter(in)) continue;
-    tie_channels(ties, node, in, 0, 1, 0, graph.shape(in).c);
+  for (std::size_t i = 0; i < node.in.size(); ++i) {
+    if (!graph.is_parameter(node.in[i])) tie_channels(ties, node, {i, 0, 1, 0, graph.shape(node.in[i]).c});
   }
 }
 
 void fix_all(Ties& ties, const Graph& graph, const Node& node) {
   for (const ValueId in : node.in) ties.fix(graph, in);
   ties.fix(graph, node.out);
-}
-
-bool is_homogeneous(const Node& node) {
-  if (const auto* clip = std::get_if<Clip>(&node.op)) return clip->lo == 0;
-  return std::holds_alternative<Relu>(node.op) || std::holds_alternative<LeakyRelu>(node.op) ||
-         std::holds_alternative<PRelu>(node.op) || std::holds_alternative<MaxPool>(node.op) ||
-         std::holds_alternative<AvgPool>(node.op) || std::holds_alternative<GlobalAvgPool>(node.op) ||
-         std::holds_alternative<Resize>(node.op) || std::holds_alternative<Dropout>(node.op);
 }
 
 /// Same channels in every operand; parameter operands have one element per channel.
@@ -84,28 +75,17 @@ bool adds_channelwise(const Graph& graph, const Node& node) {
 }
 
 void tie(Ties& ties, const Graph& graph, const Node& node) {
-  const int channels = graph.shape(node.out).c;
   if (is_weighted(node)) {
     // Weights that two nodes share cannot follow two pairs of factors.
     const bool own = graph.is_parameter(node.in[kWeights]) && graph.consumers(node.in[kWeights]).size() == 1;
     if (!own) fix_all(ties, graph, node);
-  } else if (is_homogeneous(node)) {
-    tie_all(ties, graph, node);
-  } else if (std::holds_alternative<Add>(node.op) && adds_channelwise(graph, node)) {
-    tie_all(ties, graph, node);
-  } else if (std::holds_alternative<Concat>(node.op)) {
-    int first = 0;
-    for (const ValueId in : node.in) {
-      tie_channels(ties, node, in, 0, 1, first, graph.shape(in).c);
-      first += graph.shape(in).c;
-    }
-  } else if (const auto* slice = std::get_if<Slice>(&node.op)) {
-    const bool on_channels = slice->axis == 3;
-    tie_channels(ties, node, node.in[0], on_channels ? slice->begin : 0, on_channels ? slice->step : 1, 0, channels);
-  } else if (const auto* pad = std::get_if<Pad>(&node.op); pad != nullptr && pad->value == 0) {
-    tie_channels(ties, node, node.in[0], 0, 1, pad->channels_before, graph.shape(node.in[0]).c);
+  } else if (is_homogeneous(node.op) && traits_of(node.op).reads != Reads::all) {
+    const bool is_tied = role_of(node.op) != Role::merge || adds_channelwise(graph, node);
+    is_tied ? tie_all(ties, graph, node) : fix_all(ties, graph, node);
+  } else if (const auto runs = channel_runs(graph, node); !runs.empty() && is_homogeneous(node.op)) {
+    for (const ChannelRun& run : runs) tie_channels(ties, node, run);
   } else if (std::holds_alternative<Reshape>(node.op) && graph.shape(node.out).pixels() == 1) {
-    const int in_channels = graph.shape(node.in[0]).c;
+    const int in_channels = graph.shape(node.in[0]).c, channels = graph.shape(node.out).c;
     for (int c = 0; c < channels; ++c) ties.join(ties.element(node.in[0], c % in_channels), ties.element(node.out, c));
   } else {
     fix_all(ties, graph, node);
@@ -162,12 +142,12 @@ Graph scaled(const Graph& graph, const ChannelScales& scales, const std::vector<
       }
       if (has_bias(node)) scale_vector(to, node.in[kBias], node.out);
       to.copy(node);
-    } else if (std::holds_alternative<Clip>(node.op)) {
+    } else if (is_capped(node.op)) {
       Clip clip = std::get<Clip>(node.op);
       clip.hi = clip_limits[static_cast<std::size_t>(graph.value(node.out).node)];
       to.replace(node.out, to.target().add(node.name, clip, {to(node.in[0])}));
     } else {
-      if (std::holds_alternative<Add>(node.op)) {
+      if (traits_of(node.op).reads == Reads::element && role_of(node.op) == Role::merge && is_homogeneous(node.op)) {
         for (const ValueId in : node.in) {
           if (graph.is_parameter(in)) scale_vector(to, in, node.out);
         }

@@ -4,30 +4,35 @@
 namespace binade {
 
 int groups_of(const Node& node) {
-  if (const auto* conv = std::get_if<Conv2d>(&node.op)) return conv->groups;
-  if (const auto* conv = std::get_if<ConvTranspose2d>(&node.op)) return conv->groups;
-  return 1;
+  return std::visit(
+      [](const auto& op) {
+        if constexpr (requires { op.groups; }) return op.groups;
+        return 1;
+      },
+      node.op);
 }
 
-bool is_activation(const Node& node) {
-  return std::holds_alternative<Relu>(node.op) || std::holds_alternative<Clip>(node.op) ||
-         std::holds_alternative<LeakyRelu>(node.op) || std::holds_alternative<PRelu>(node.op);
-}
-
-bool keeps_grid(const Node& node) {
-  if (std::holds_alternative<MaxPool>(node.op) || std::holds_alternative<Slice>(node.op) ||
-      std::holds_alternative<Reshape>(node.op) || std::holds_alternative<Dropout>(node.op)) {
-    return true;
+std::vector<ChannelRun> channel_runs(const Graph& graph, const Node& node) {
+  const auto channels = [&](ValueId id) { return graph.shape(id).c; };
+  if (const auto* slice = std::get_if<Slice>(&node.op)) {
+    const bool on_channels = slice->axis == 3;
+    return {{0, on_channels ? slice->begin : 0, on_channels ? slice->step : 1, 0, channels(node.out)}};
   }
-  if (const auto* pad = std::get_if<Pad>(&node.op)) return pad->value == 0;
-  if (const auto* resize = std::get_if<Resize>(&node.op)) return resize->interpolation == Interpolation::nearest;
-  return false;
+  if (const auto* pad = std::get_if<Pad>(&node.op)) return {{0, 0, 1, pad->channels_before, channels(node.in[0])}};
+  std::vector<ChannelRun> runs;
+  if (!std::holds_alternative<Concat>(node.op)) return runs;
+  int first = 0;
+  for (std::size_t i = 0; i < node.in.size(); ++i) {
+    runs.push_back({i, 0, 1, first, channels(node.in[i])});
+    first += channels(node.in[i]);
+  }
+  return runs;
 }
 
 const Node* grid_of(const Graph& graph, ValueId id) {
   const Node* node = graph.producer(id);
   while (node != nullptr && keeps_grid(*node)) node = graph.producer(node->in[0]);
-  return node != nullptr && std::holds_alternative<FakeQuant>(node->op) ? node : nullptr;
+  return node != nullptr && fixed_quantizer(node->op) != nullptr ? node : nullptr;
 }
 
 std::optional<QuantSpec> spec_of(const Graph& graph, ValueId id) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "core/graph/graph.hpp"
 
@@ -11,8 +12,7 @@ inline constexpr std::size_t kInput = 0, kWeights = 1, kBias = 2;  ///< inputs o
 
 /// Conv2d, ConvTranspose2d or Linear: x, weights with the output channels first, perhaps a bias.
 inline bool is_weighted(const Node& node) {
-  return std::holds_alternative<Conv2d>(node.op) || std::holds_alternative<ConvTranspose2d>(node.op) ||
-         std::holds_alternative<Linear>(node.op);
+  return role_of(node.op) == Role::layer;
 }
 inline bool has_bias(const Node& node) {
   return is_weighted(node) && node.in.size() > kBias;
@@ -24,10 +24,23 @@ int groups_of(const Node& node);
 /// ReLU-like: piecewise linear, so that integers apply it to the accumulator, and a quantizer goes behind it rather
 /// than in front of it [ti-semantics 2.2]. Sigmoids and their like are tables of codes: they want quantizers on both
 /// sides.
-bool is_activation(const Node& node);
+inline bool is_activation(const Node& node) {
+  return role_of(node.op) == Role::activation;
+}
 
 /// Every element of the result is an element of the input (or a zero): the grid of the input stays valid.
-bool keeps_grid(const Node& node);
+inline bool keeps_grid(const Node& node) {
+  return keeps_grid(node.op);
+}
+
+/// Channels first_in, first_in + step, ... of an input that become channels first_out, first_out + 1, ... of the
+/// result.
+struct ChannelRun {
+  std::size_t input;
+  int first_in, step, first_out, count;
+};
+/// How an op that moves elements moves channels: Slice, Pad and Concat; empty for any other op.
+std::vector<ChannelRun> channel_runs(const Graph& graph, const Node& node);
 
 /// The FakeQuant whose grid a value of a quantized graph lies on, looking back through nodes that keep the grid.
 /// Null when there is none.

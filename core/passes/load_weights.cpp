@@ -51,7 +51,7 @@ std::vector<Layer> layers_of(const Graph& graph) {
     const std::vector<int> readers = graph.consumers(node.out);
     if (readers.size() == 1 && node.out != graph.output()) {
       const Node& reader = graph.nodes()[static_cast<std::size_t>(readers[0])];
-      if (std::holds_alternative<BatchNorm>(reader.op) && are_parameters(graph, reader, kGamma)) layer.norm = &reader;
+      if (traits_of(reader.op).statistics != 0 && are_parameters(graph, reader, kGamma)) layer.norm = &reader;
     }
     layers.push_back(std::move(layer));
   }

@@ -80,11 +80,8 @@ Rounding rounding_behind(const Graph& graph, ValueId id, const QuantizerOptions&
   const Node* node = graph.producer(id);
   while (node != nullptr && is_activation(*node)) node = graph.producer(node->in[0]);
   if (node == nullptr) return options.activations;
-  if (std::holds_alternative<Add>(node->op) || std::holds_alternative<Mul>(node->op) ||
-      std::holds_alternative<Concat>(node->op)) {
-    return options.joins;
-  }
-  const bool average = std::holds_alternative<AvgPool>(node->op) || std::holds_alternative<GlobalAvgPool>(node->op);
+  if (role_of(node->op) == Role::merge) return options.joins;
+  const bool average = role_of(node->op) == Role::pool && !keeps_grid(node->op);
   return average ? options.averages : options.activations;
 }
 
@@ -93,19 +90,13 @@ Op with_integer_weights(const Rewriter& to, const Node& node, const SpecMap& spe
   Op op = node.op;
   const auto spec = specs.find(to.source().name(node.out));
   const bool wide = spec != specs.end() && spec->second.bits > 8;
-  if (auto* resize = std::get_if<Resize>(&op); resize && resize->interpolation == Interpolation::bilinear) {
-    resize->weight_bits = wide ? 11 : 7;
-  }
-  if (auto* softmax = std::get_if<Softmax>(&op)) softmax->exponential_bits = wide ? 24 : 16;
-  if (auto* leaky = std::get_if<LeakyRelu>(&op)) leaky->slope_bits = wide ? 16 : 8;
+  set_integer_bits(op, wide);
   return op;
 }
 
 /// Undoes with_integer_weights.
 Op with_real_weights(Op op) {
-  if (auto* resize = std::get_if<Resize>(&op)) resize->weight_bits = 0;
-  if (auto* softmax = std::get_if<Softmax>(&op)) softmax->exponential_bits = 0;
-  if (auto* leaky = std::get_if<LeakyRelu>(&op)) leaky->slope_bits = 0;
+  clear_integer_bits(op);
   return op;
 }
 
@@ -130,8 +121,10 @@ std::vector<ValueId> quantized_weights(const Graph& graph) {
     if (graph.is_parameter(id) && std::find(found.begin(), found.end(), id) == found.end()) found.push_back(id);
   };
   for (const Node& node : graph.nodes()) {
-    if (is_weighted(node) || std::holds_alternative<PRelu>(node.op)) take(node.in[kWeights]);
-    if (std::holds_alternative<Add>(node.op) || std::holds_alternative<Mul>(node.op)) {
+    const OpTraits& traits = traits_of(node.op);
+    const bool has_weights = (traits.learned >> kWeights & 1) != 0;
+    if ((traits.role == Role::layer || traits.role == Role::activation) && has_weights) take(node.in[kWeights]);
+    if (traits.role == Role::merge && traits.reads == Reads::element) {
       for (const ValueId id : node.in) take(id);
     }
   }
@@ -153,7 +146,7 @@ Graph insert_quantizers(const Graph& graph, const SpecMap& specs, const Quantize
     Graph& target = to.target();
     const ValueId fresh = to(old);
     const Node* producer = target.producer(fresh);
-    if (producer != nullptr && std::holds_alternative<FakeQuant>(producer->op)) return;  // a shared parameter
+    if (producer != nullptr && fixed_quantizer(producer->op) != nullptr) return;  // a shared parameter
     to.replace(old, target.add(target.unique_name(graph.name(old) + std::string(kSuffix)),
                                FakeQuant{.spec = spec->second, .rounding = rounding}, {fresh}));
   };
@@ -175,7 +168,7 @@ Graph insert_quantizers(const Graph& graph, const SpecMap& specs, const Quantize
 SpecMap quantizer_specs(const Graph& quantized) {
   SpecMap specs;
   for (const Node& node : quantized.nodes()) {
-    if (!std::holds_alternative<FakeQuant>(node.op) || is_bias_quantizer(quantized, node)) continue;
+    if (fixed_quantizer(node.op) == nullptr || is_bias_quantizer(quantized, node)) continue;
     specs[quantized.name(node.in[0])] = std::get<FakeQuant>(node.op).spec;
   }
   return specs;
@@ -189,12 +182,12 @@ Graph with_specs(const Graph& quantized, const SpecMap& specs, const QuantizerOp
 
 bool is_quantized(const Graph& graph) {
   return std::any_of(graph.nodes().begin(), graph.nodes().end(),
-                     [](const Node& node) { return std::holds_alternative<FakeQuant>(node.op); });
+                     [](const Node& node) { return fixed_quantizer(node.op) != nullptr; });
 }
 
 Graph without_quantizers(const Graph& quantized) {
   return rewrite(quantized, [&](Rewriter& to, const Node& node) {
-    if (std::holds_alternative<FakeQuant>(node.op)) return to.replace(node.out, to(node.in[0]));
+    if (fixed_quantizer(node.op) != nullptr) return to.replace(node.out, to(node.in[0]));
     to.copy({node.name, with_real_weights(node.op), node.in, node.out});
   });
 }

@@ -16,9 +16,9 @@ constexpr int kPixels = 256;        ///< sampled per image and layer
 constexpr int kMostColumns = 2400;  ///< beyond, the factorisation costs more than it gains: rounding to nearest stays
 
 bool can_round(const Graph& graph, const Node& node) {
-  if (!std::holds_alternative<Conv2d>(node.op) && !std::holds_alternative<Linear>(node.op)) return false;
+  if (!as_convolution(node.op)) return false;
   const Node* quantizer = graph.producer(node.in[kWeights]);
-  if (quantizer == nullptr || !std::holds_alternative<FakeQuant>(quantizer->op)) return false;
+  if (quantizer == nullptr || fixed_quantizer(quantizer->op) == nullptr) return false;
   const Shape& w = graph.shape(node.in[kWeights]);
   return graph.is_parameter(quantizer->in[0]) && graph.consumers(node.in[kWeights]).size() == 1 &&
          w.h * w.w * w.c <= kMostColumns;
