@@ -16,7 +16,18 @@ Region result_of(Lowering& to, const Chain& chain) {
   return out;
 }
 
-void lower_add(Lowering& to, const Node& node, const Chain& chain) {
+/// The requantization of some channels: their own slopes.
+Requant of_channels(Lowering& to, const Chain& chain, int acc_frac, int first, int count) {
+  Requant requant = to.requant(chain, acc_frac);
+  if (requant.slope_count <= 1) return requant;
+  requant.slopes += static_cast<std::uint32_t>(4 * first);
+  requant.slope_count = count;
+  return requant;
+}
+
+}  // namespace
+
+void emit(Lowering& to, const Node& node, const Add&, const Chain& chain) {
   AddInstr add{.a = to.codes(node.in[0], true), .b = to.codes(node.in[1], true)};
   const int frac = std::max(add.a.spec.frac, add.b.spec.frac);
   add.shift_a = frac - add.a.spec.frac;
@@ -30,23 +41,14 @@ void lower_add(Lowering& to, const Node& node, const Chain& chain) {
   to.emit(chain.result, std::move(add));
 }
 
-void lower_mul(Lowering& to, const Node& node, const Chain& chain) {
+void emit(Lowering& to, const Node& node, const Mul&, const Chain& chain) {
   MulInstr mul{.a = to.codes(node.in[0], true), .b = to.codes(node.in[1], true)};
   mul.requant = to.requant(chain, mul.a.spec.frac + mul.b.spec.frac);
   mul.out = result_of(to, chain);
   to.emit(chain.result, std::move(mul));
 }
 
-/// The requantization of some channels: their own slopes.
-Requant of_channels(Lowering& to, const Chain& chain, int acc_frac, int first, int count) {
-  Requant requant = to.requant(chain, acc_frac);
-  if (requant.slope_count <= 1) return requant;
-  requant.slopes += static_cast<std::uint32_t>(4 * first);
-  requant.slope_count = count;
-  return requant;
-}
-
-void lower_concat(Lowering& to, const Node& node, const Chain& chain) {
+void emit(Lowering& to, const Node& node, const Concat&, const Chain& chain) {
   std::vector<Region> operands;
   for (const ValueId id : node.in) operands.push_back(to.codes(id));
   const Region out = result_of(to, chain);
@@ -59,7 +61,7 @@ void lower_concat(Lowering& to, const Node& node, const Chain& chain) {
 }
 
 /// A pad with a value that is not zero: its input is brought to the grid first, then the value's code goes around it.
-void lower_pad(Lowering& to, const Node& node, const Pad& pad, const Chain& chain) {
+void emit(Lowering& to, const Node& node, const Pad& pad, const Chain& chain) {
   if (!chain.activations.empty()) throw DataError("an activation directly behind a pad with a value is not supported");
   const Region in = to.codes(node.in[0]);
   const Region inner = to.tensor({}, in.shape, chain.spec);
@@ -72,35 +74,6 @@ void lower_pad(Lowering& to, const Node& node, const Pad& pad, const Chain& chai
                                  .fill = quantize(pad.value, chain.spec, chain.rounding)});
 }
 
-ResizeInstr nearest(Lowering& to, const Resize& op, const Region& in) {
-  const auto taps = [&](int from, int extent) {
-    std::vector<std::int32_t> table;
-    for (const ResizeWeights& tap : resize_weights(op, from, extent)) table.insert(table.end(), {tap.low, tap.low, 0});
-    return to.constants_int32(table);
-  };
-  return {.in = in,
-          .rows = taps(in.shape.h, op.height),
-          .columns = taps(in.shape.w, op.width),
-          .requant = Lowering::keep(in.spec)};
-}
-
-}  // namespace
-
-bool lower_elementwise(Lowering& to, const Node& node, const Chain& chain) {
-  if (std::holds_alternative<Add>(node.op)) {
-    lower_add(to, node, chain);
-  } else if (std::holds_alternative<Mul>(node.op)) {
-    lower_mul(to, node, chain);
-  } else if (std::holds_alternative<Concat>(node.op)) {
-    lower_concat(to, node, chain);
-  } else if (const auto* pad = std::get_if<Pad>(&node.op)) {
-    lower_pad(to, node, *pad, chain);
-  } else {
-    return false;
-  }
-  return true;
-}
-
 void lower_rescale(Lowering& to, const Chain& chain) {
   const Region in = to.codes(chain.core);
   RescaleInstr rescale{.in = in, .requant = to.requant(chain, in.spec.frac)};
@@ -108,38 +81,39 @@ void lower_rescale(Lowering& to, const Chain& chain) {
   to.emit(chain.result, std::move(rescale));
 }
 
-bool lower_keeping_grid(Lowering& to, const Node& node) {
-  const Region in = to.codes(node.in[0]);
-  if (std::holds_alternative<Dropout>(node.op)) {
-    to.set_codes(node.out, in);
-    return true;
-  }
-  Operation operation;
-  if (const auto* slice = std::get_if<Slice>(&node.op)) {
-    operation = SliceInstr{.in = in, .axis = slice->axis, .begin = slice->begin, .step = slice->step};
-  } else if (const auto* pad = std::get_if<Pad>(&node.op); pad != nullptr && pad->value == 0) {
-    operation = PadInstr{.in = in, .top = pad->top, .left = pad->left, .first_channel = pad->channels_before};
-  } else if (std::holds_alternative<Reshape>(node.op)) {
-    operation = ReshapeInstr{.in = in};
-  } else if (const auto* pool = std::get_if<MaxPool>(&node.op)) {
-    operation = MaxPoolInstr{.in = in,
-                             .kernel_h = pool->kernel_h,
-                             .kernel_w = pool->kernel_w,
-                             .stride_h = pool->stride_h,
-                             .stride_w = pool->stride_w,
-                             .pad_top = pool->pad_top,
-                             .pad_left = pool->pad_left};
-  } else if (const auto* resize = std::get_if<Resize>(&node.op);
-             resize != nullptr && resize->interpolation == Interpolation::nearest) {
-    operation = nearest(to, *resize, in);
-  } else {
-    return false;
-  }
-  const Region out = to.tensor(to.graph().name(node.out), to.graph().shape(node.out), in.spec);
-  std::visit([&](auto& o) { o.out = out; }, operation);
-  to.set_codes(node.out, out);
-  to.emit(node.out, std::move(operation));
-  return true;
+Operation moving(Lowering&, const Slice& op, const Region& in) {
+  return SliceInstr{.in = in, .axis = op.axis, .begin = op.begin, .step = op.step};
+}
+
+Operation moving(Lowering&, const Pad& op, const Region& in) {
+  return PadInstr{.in = in, .top = op.top, .left = op.left, .first_channel = op.channels_before};
+}
+
+Operation moving(Lowering&, const Reshape&, const Region& in) {
+  return ReshapeInstr{.in = in};
+}
+
+Operation moving(Lowering&, const MaxPool& op, const Region& in) {
+  return MaxPoolInstr{.in = in,
+                      .kernel_h = op.kernel_h,
+                      .kernel_w = op.kernel_w,
+                      .stride_h = op.stride_h,
+                      .stride_w = op.stride_w,
+                      .pad_top = op.pad_top,
+                      .pad_left = op.pad_left};
+}
+
+/// Nearest neighbours.
+Operation moving(Lowering& to, const Resize& op, const Region& in) {
+  const auto taps = [&](int from, int extent) {
+    std::vector<std::int32_t> table;
+    for (const ResizeWeights& tap : resize_weights(op, from, extent)) table.insert(table.end(), {tap.low, tap.low, 0});
+    return to.constants_int32(table);
+  };
+  return ResizeInstr{.in = in,
+                     .rows = taps(in.shape.h, op.height),
+                     .columns = taps(in.shape.w, op.width),
+                     .requant = Lowering::keep(in.spec)};
 }
 
 }  // namespace binade

@@ -14,11 +14,86 @@
 namespace binade {
 namespace {
 
-/// Applied to an accumulator before it is rounded.
-bool is_linear_piece(const Node& node) {
-  return std::holds_alternative<Relu>(node.op) || std::holds_alternative<Clip>(node.op) ||
-         std::holds_alternative<LeakyRelu>(node.op) || std::holds_alternative<PRelu>(node.op);
+bool is_accumulator_piece(const Node& node) {
+  return traits_of(node.op).integer == IntegerForm::accumulator;
 }
+
+/// Emits what becomes of a node at the end of its chain. False: it has no such form.
+bool emit_core(Lowering& to, const Node& node, const Chain& chain) {
+  return std::visit(
+      [&]<class O>(const O& op) {
+        if constexpr (O::traits.integer == IntegerForm::table) {
+          lower_function(to, node, chain);
+          return true;
+        } else if constexpr (O::traits.integer == IntegerForm::instruction && O::traits.keeps_grid != KeepsGrid::yes) {
+          if (keeps_grid(node.op)) return false;
+          emit(to, node, op, chain);
+          return true;
+        }
+        return false;
+      },
+      node.op);
+}
+
+/// A node that keeps the grid of its input, which has codes.
+void lower_keeping_grid(Lowering& to, const Node& node) {
+  const Region in = to.codes(node.in[0]);
+  std::visit(
+      [&]<class O>(const O& op) {
+        if constexpr (O::traits.integer == IntegerForm::identity) {
+          to.set_codes(node.out, in);
+        } else if constexpr (O::traits.keeps_grid != KeepsGrid::no) {
+          Operation operation = moving(to, op, in);
+          const Region out = to.tensor(to.graph().name(node.out), to.graph().shape(node.out), in.spec);
+          std::visit([&](auto& o) { o.out = out; }, operation);
+          to.set_codes(node.out, out);
+          to.emit(node.out, std::move(operation));
+        }
+      },
+      node.op);
+}
+
+/// Why nodes have no integer form: one line for all nodes of one operator and cause, first causes first.
+class Complaints {
+ public:
+  void add(const Node& node, const std::string& why, bool is_first_cause) {
+    if (!blamed_.insert(node.name).second) return;
+    auto& group = is_first_cause ? causes_ : effects_;
+    const std::string_view name = op_name(node.op);
+    const auto same = std::find_if(group.begin(), group.end(), [&](const Line& line) {
+      return op_name(line.first->op) == name && line.why == why;
+    });
+    if (same == group.end()) {
+      group.push_back({&node, why, 1});
+    } else {
+      ++same->count;
+    }
+  }
+  bool empty() const { return blamed_.empty(); }
+  bool has(const Node& node) const { return blamed_.contains(node.name); }
+
+  std::vector<std::string> lines() const {
+    std::vector<std::string> lines;
+    for (const auto* group : {&causes_, &effects_}) {
+      for (const Line& line : *group) {
+        const Node& node = *line.first;
+        lines.push_back(line.count == 1 ? fmt::format("'{}' {}: {}", node.name, to_string(node.op), line.why)
+                                        : fmt::format("{}, {} nodes, first '{}': {}", op_name(node.op), line.count,
+                                                      node.name, line.why));
+      }
+    }
+    return lines;
+  }
+
+ private:
+  struct Line {
+    const Node* first;
+    std::string why;
+    int count;
+  };
+  std::vector<Line> causes_, effects_;
+  std::set<std::string> blamed_;
+};
 
 class Walk {
  public:
@@ -32,41 +107,60 @@ class Walk {
     for (const Node& node : graph_.nodes()) {
       try {
         visit(node);
+      } catch (const NoGrid& error) {
+        complaints_.add(node, "an input lies on no grid", false);
       } catch (const DataError& error) {
-        blame(node, error.what());
+        complaints_.add(node, error.what(), true);
       }
     }
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
       const Node& node = graph_.nodes()[i];
-      if (!absorbed_[i] && !lowering_.has_codes(node.out)) blame(node, reason(node));
+      if (!absorbed_[i] && !lowering_.has_codes(node.out)) blame(node);
     }
-    if (!lowering_.has_codes(graph_.output())) complaints_.push_back("the output of the network lies on no grid");
-    if (!complaints_.empty()) {
-      throw DataError(fmt::format("the network has no integer form:\n  {}", fmt::join(complaints_, "\n  ")));
+    std::vector<std::string> lines = complaints_.lines();
+    if (!lowering_.has_codes(graph_.output())) {
+      lines.emplace_back("the output of the network lies on no grid");
     }
+    if (!lines.empty())
+      throw DataError(fmt::format("the network has no integer form:\n  {}", fmt::join(lines, "\n  ")));
     return lowering_.finish(graph_.output());
   }
 
  private:
-  void blame(const Node& node, const std::string& why) {
-    if (blamed_.insert(node.name).second) {
-      complaints_.push_back(fmt::format("'{}' {}: {}", node.name, to_string(node.op), why));
+  void blame(const Node& node) {
+    const OpTraits& traits = traits_of(node.op);
+    switch (traits.integer) {
+      case IntegerForm::folded:
+        return complaints_.add(node, "it is folded into the weights of a layer first (binade ptq does)", true);
+      case IntegerForm::frozen:
+        return complaints_.add(node, "a learned quantizer becomes a fixed one first (binade qat does)", true);
+      case IntegerForm::none: return complaints_.add(node, std::string(traits.why_not), true);
+      case IntegerForm::grid: {  // it says nothing that its producer does not say
+        const Node* producer = graph_.producer(node.in[0]);
+        if (producer == nullptr || complaints_.has(*producer)) return;
+        return complaints_.add(node, "what it quantizes has no integer form", false);
+      }
+      default: break;
     }
+    complaints_.add(node,
+                    has_quantizer_after(node) ? "the quantizer that follows it stores no codes"
+                                              : "no quantizer follows it, so its result lies on no grid",
+                    false);
   }
 
-  std::string reason(const Node& node) const {
-    if (std::holds_alternative<BatchNorm>(node.op)) return "batch norm is folded into weights first (binade ptq does)";
-    if (std::holds_alternative<Pact>(node.op)) return "a learned quantizer becomes a fixed one first (binade qat does)";
-    if (std::holds_alternative<LayerNorm>(node.op) || std::holds_alternative<CrossEntropy>(node.op)) {
-      return "there is no integer instruction for it";
-    }
-    return "no quantizer follows it, so its result lies on no grid";
+  /// Directly, or after activations.
+  bool has_quantizer_after(const Node& node) const {
+    const std::vector<int> readers = graph_.consumers(node.out);
+    return std::any_of(readers.begin(), readers.end(), [&](int index) {
+      const Node& reader = graph_.nodes()[static_cast<std::size_t>(index)];
+      return role_of(reader.op) == Role::quantizer || (is_accumulator_piece(reader) && has_quantizer_after(reader));
+    });
   }
 
   void visit(const Node& node) {
-    if (const auto* quantizer = std::get_if<FakeQuant>(&node.op)) return visit_quantizer(node, *quantizer);
+    if (const FakeQuant* quantizer = fixed_quantizer(node.op)) return visit_quantizer(node, *quantizer);
     if (std::all_of(node.in.begin(), node.in.end(), [&](ValueId id) { return graph_.is_parameter(id); })) return;
-    if (lowering_.has_codes(node.in[0])) lower_keeping_grid(lowering_, node);
+    if (keeps_grid(node.op) && lowering_.has_codes(node.in[0])) lower_keeping_grid(lowering_, node);
   }
 
   void visit_quantizer(const Node& node, const FakeQuant& quantizer) {
@@ -81,17 +175,16 @@ class Walk {
     Chain chain{.core = node.in[0], .result = node.out, .spec = quantizer.spec, .rounding = quantizer.rounding};
     const Node* producer = graph_.producer(chain.core);
     std::vector<const Node*> passed;
-    while (!lowering_.has_codes(chain.core) && is_linear_piece(*producer)) {
+    while (!lowering_.has_codes(chain.core) && is_accumulator_piece(*producer)) {
       chain.activations.insert(chain.activations.begin(), producer);
       passed.push_back(producer);
       chain.core = producer->in[0];
       producer = graph_.producer(chain.core);
-      if (producer == nullptr) throw DataError(fmt::format("'{}' lies on no grid", graph_.name(chain.core)));
+      if (producer == nullptr) throw NoGrid(fmt::format("'{}' lies on no grid", graph_.name(chain.core)));
     }
     if (lowering_.has_codes(chain.core)) {
       lower_rescale(lowering_, chain);
-    } else if (lower_weighted(lowering_, *producer, chain) || lower_elementwise(lowering_, *producer, chain) ||
-               lower_window(lowering_, *producer, chain) || lower_table(lowering_, *producer, chain)) {
+    } else if (emit_core(lowering_, *producer, chain)) {
       passed.push_back(producer);
     } else {
       return;  // the producer stays unabsorbed and is blamed with its reason
@@ -105,8 +198,7 @@ class Walk {
   Lowering lowering_;
   std::vector<bool> absorbed_;
   bool input_done_ = false;
-  std::set<std::string> blamed_;
-  std::vector<std::string> complaints_;
+  Complaints complaints_;
 };
 
 }  // namespace

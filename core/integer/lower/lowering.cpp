@@ -11,13 +11,14 @@
 
 #include "core/base/error.hpp"
 #include "core/base/memory_plan.hpp"
+#include "core/ops/clamp.hpp"
 
 namespace binade {
 namespace {
 
 const FakeQuant* quantizer_of(const Graph& graph, ValueId id) {
   const Node* node = graph.producer(id);
-  return node == nullptr ? nullptr : std::get_if<FakeQuant>(&node->op);
+  return node == nullptr ? nullptr : fixed_quantizer(node->op);
 }
 
 /// The slopes of a PReLU as multiples of 2^-slope_frac; nothing is rounded beyond the quantizer's own rounding.
@@ -88,7 +89,7 @@ Region Lowering::codes(ValueId id, bool constants) {
   const auto& known = codes_[index_of(id)];
   if (known && (constants || !known->constant)) return *known;
   if (!constants || quantizer_of(graph_, id) == nullptr || !graph_.is_parameter(graph_.producer(id)->in[0])) {
-    throw DataError(fmt::format("its input '{}' lies on no grid", graph_.name(id)));
+    throw NoGrid(fmt::format("its input '{}' lies on no grid", graph_.name(id)));
   }
   const Quantized parameter = quantized_parameter(id);
   if (parameter.spec.bits > 16) throw DataError(fmt::format("operand '{}' has more than 16 bits", graph_.name(id)));
@@ -134,21 +135,20 @@ Requant Lowering::requant(const Chain& chain, int acc_frac) {
   double lo = -kInfinity, hi = kInfinity;
   Slopes slopes;
   for (const Node* node : chain.activations) {
-    if (std::holds_alternative<Relu>(node->op)) {
-      lo = std::max(lo, 0.0);
-      hi = std::max(hi, 0.0);
-    } else if (const auto* clip = std::get_if<Clip>(&node->op)) {
-      lo = std::clamp(lo, clip->lo, clip->hi);
-      hi = std::clamp(hi, clip->lo, clip->hi);
+    if (is_clamp(node->op)) {
+      const Limits<double> limits = limits_of<double>(&node->op);
+      lo = std::clamp(lo, limits.lo, limits.hi);
+      hi = std::clamp(hi, limits.lo, limits.hi);
     } else if (lo < 0) {
       // min(x, hi) with hi >= 0 and a slope below zero do not touch each other; max(x, lo) would.
       if (lo > -kInfinity || hi < 0 || !slopes.codes.empty()) {
         throw DataError(fmt::format("'{}' follows another activation that reaches below zero", node->name));
       }
-      if (const auto* leaky = std::get_if<LeakyRelu>(&node->op)) {
-        if (leaky->slope_bits == 0) throw DataError(fmt::format("'{}' has a slope on no grid", node->name));
-        const QuantSpec grid = leaky->slope_spec();
-        slopes = with_positive_frac({quantize(leaky->slope, grid, Rounding::half_away)}, grid.frac);
+      if (node->in.size() == 1) {
+        const LeakyRelu& leaky = std::get<LeakyRelu>(node->op);
+        if (leaky.slope_bits == 0) throw DataError(fmt::format("'{}' has a slope on no grid", node->name));
+        const QuantSpec grid = leaky.slope_spec();
+        slopes = with_positive_frac({quantize(leaky.slope, grid, Rounding::half_away)}, grid.frac);
       } else {
         const Quantized parameter = quantized_parameter(node->in[1]);
         slopes = with_positive_frac(parameter.codes, parameter.spec.frac);
@@ -210,7 +210,7 @@ Lowered Lowering::finish(ValueId output) {
   std::stable_sort(program_.tensors.begin(), program_.tensors.end(),
                    [](const ProgramTensor& a, const ProgramTensor& b) { return a.after < b.after; });
   for (const Node& node : graph_.nodes()) {
-    const auto* quantizer = std::get_if<FakeQuant>(&node.op);
+    const FakeQuant* quantizer = fixed_quantizer(node.op);
     if (quantizer != nullptr && graph_.value(node.in[0]).kind == ValueKind::input) {
       program_.input_rounding = quantizer->rounding;
     }

@@ -8,9 +8,16 @@
 #include <string>
 #include <vector>
 
+#include "core/base/error.hpp"
 #include "core/integer/lower/lower.hpp"
 
 namespace binade {
+
+/// What has no codes because something else has none: never the first cause.
+class NoGrid : public DataError {
+ public:
+  using DataError::DataError;
+};
 
 /// An accumulator on its way to codes: FakeQuant <- activations <- the node whose accumulator it is.
 struct Chain {
@@ -96,13 +103,26 @@ void for_each_region(Operation& operation, F f) {
       operation);
 }
 
-/// Emit the instructions of a chain by its core node. False if the core has no such form.
-bool lower_weighted(Lowering& to, const Node& node, const Chain& chain);
-bool lower_elementwise(Lowering& to, const Node& node, const Chain& chain);
-bool lower_window(Lowering& to, const Node& node, const Chain& chain);
-bool lower_table(Lowering& to, const Node& node, const Chain& chain);
-/// Nodes that keep the grid of their input: MaxPool, Slice, Pad with zeros, nearest Resize, Reshape, Dropout.
-bool lower_keeping_grid(Lowering& to, const Node& node);
+// The instruction of each op that has one of its own. Those that keep the grid of their input give it back without a
+// result; the others emit it at the end of their chain. An op that is missing here is a compile error in lower.cpp.
+Operation moving(Lowering& to, const Slice& op, const Region& in);
+Operation moving(Lowering& to, const Pad& op, const Region& in);
+Operation moving(Lowering& to, const MaxPool& op, const Region& in);
+Operation moving(Lowering& to, const Resize& op, const Region& in);
+Operation moving(Lowering& to, const Reshape& op, const Region& in);
+void emit(Lowering& to, const Node& node, const Conv2d& op, const Chain& chain);
+void emit(Lowering& to, const Node& node, const ConvTranspose2d& op, const Chain& chain);
+void emit(Lowering& to, const Node& node, const Linear& op, const Chain& chain);
+void emit(Lowering& to, const Node& node, const Add& op, const Chain& chain);
+void emit(Lowering& to, const Node& node, const Mul& op, const Chain& chain);
+void emit(Lowering& to, const Node& node, const Concat& op, const Chain& chain);
+void emit(Lowering& to, const Node& node, const Pad& op, const Chain& chain);
+void emit(Lowering& to, const Node& node, const AvgPool& op, const Chain& chain);
+void emit(Lowering& to, const Node& node, const GlobalAvgPool& op, const Chain& chain);
+void emit(Lowering& to, const Node& node, const Resize& op, const Chain& chain);
+void emit(Lowering& to, const Node& node, const Softmax& op, const Chain& chain);
+/// A function of one number: a table with its value at every code.
+void lower_function(Lowering& to, const Node& node, const Chain& chain);
 /// A chain that begins at codes: a change of grid, a stand-alone activation.
 void lower_rescale(Lowering& to, const Chain& chain);
 

@@ -19,6 +19,8 @@ Tensor<double> applied(const Node& node, const Tensor<double>& x) {
   return y;
 }
 
+}  // namespace
+
 void lower_function(Lowering& to, const Node& node, const Chain& chain) {
   TableInstr table{.in = to.codes(node.in[0])};
   const QuantSpec from = table.in.spec;
@@ -34,7 +36,7 @@ void lower_function(Lowering& to, const Node& node, const Chain& chain) {
   to.emit(chain.result, std::move(table));
 }
 
-void lower_softmax(Lowering& to, const Node& node, const Softmax& op, const Chain& chain) {
+void emit(Lowering& to, const Node& node, const Softmax& op, const Chain& chain) {
   if (op.exponential_bits == 0) {
     throw DataError("its exponentials are real; a quantized graph has exponential_bits set (binade ptq does)");
   }
@@ -53,18 +55,6 @@ void lower_softmax(Lowering& to, const Node& node, const Softmax& op, const Chai
   softmax.out = to.tensor(to.graph().name(chain.result), to.graph().shape(chain.result), chain.spec);
   to.set_codes(chain.result, softmax.out);
   to.emit(chain.result, std::move(softmax));
-}
-
-}  // namespace
-
-bool lower_table(Lowering& to, const Node& node, const Chain& chain) {
-  if (const auto* softmax = std::get_if<Softmax>(&node.op)) {
-    lower_softmax(to, node, *softmax, chain);
-    return true;
-  }
-  if (traits_of(node.op).integer != IntegerForm::table) return false;
-  lower_function(to, node, chain);
-  return true;
 }
 
 }  // namespace binade

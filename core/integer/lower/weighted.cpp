@@ -9,20 +9,13 @@
 namespace binade {
 namespace {
 
-void set_geometry(ConvInstr& conv, const Conv2d& op) {
+template <class Op>
+void set_geometry(ConvInstr& conv, const Op& op) {
   conv.stride_h = op.stride_h, conv.stride_w = op.stride_w;
   conv.pad_top = op.pad_top, conv.pad_left = op.pad_left;
   conv.dilation_h = op.dilation_h, conv.dilation_w = op.dilation_w;
   conv.groups = op.groups;
 }
-void set_geometry(ConvInstr& conv, const ConvTranspose2d& op) {
-  conv.stride_h = op.stride_h, conv.stride_w = op.stride_w;
-  conv.pad_top = op.pad_top, conv.pad_left = op.pad_left;
-  conv.dilation_h = op.dilation_h, conv.dilation_w = op.dilation_w;
-  conv.groups = op.groups;
-  conv.transposed = true;
-}
-void set_geometry(ConvInstr&, const Linear&) {}
 
 LayerBounds bounds_of(const ConvInstr& conv) {
   LayerBounds bounds{.acc_bound = conv.acc_bound, .shift = conv.requant.shift - conv.requant.slope_frac};
@@ -32,19 +25,7 @@ LayerBounds bounds_of(const ConvInstr& conv) {
   return bounds;
 }
 
-}  // namespace
-
-bool lower_weighted(Lowering& to, const Node& node, const Chain& chain) {
-  ConvInstr conv;
-  if (const auto* op = std::get_if<Conv2d>(&node.op)) {
-    set_geometry(conv, *op);
-  } else if (const auto* transposed = std::get_if<ConvTranspose2d>(&node.op)) {
-    set_geometry(conv, *transposed);
-  } else if (const auto* linear = std::get_if<Linear>(&node.op)) {
-    set_geometry(conv, *linear);
-  } else {
-    return false;
-  }
+void emit_weighted(Lowering& to, const Node& node, ConvInstr conv, const Chain& chain) {
   conv.in = to.codes(node.in[0]);
   const Lowering::Quantized weights = to.quantized_parameter(node.in[1]);
   if (weights.spec.bits > 16 || !weights.spec.is_signed) throw DataError("weights are signed and have 2 to 16 bits");
@@ -80,7 +61,25 @@ bool lower_weighted(Lowering& to, const Node& node, const Chain& chain) {
   to.set_codes(chain.result, conv.out);
   bounds.instruction = to.emit(chain.result, std::move(conv));
   to.add_bounds(std::move(bounds));
-  return true;
+}
+
+}  // namespace
+
+void emit(Lowering& to, const Node& node, const Conv2d& op, const Chain& chain) {
+  ConvInstr conv;
+  set_geometry(conv, op);
+  emit_weighted(to, node, conv, chain);
+}
+
+void emit(Lowering& to, const Node& node, const ConvTranspose2d& op, const Chain& chain) {
+  ConvInstr conv;
+  set_geometry(conv, op);
+  conv.transposed = true;
+  emit_weighted(to, node, conv, chain);
+}
+
+void emit(Lowering& to, const Node& node, const Linear&, const Chain& chain) {
+  emit_weighted(to, node, {}, chain);
 }
 
 }  // namespace binade

@@ -33,36 +33,43 @@ std::vector<std::int32_t> taps_of(const Resize& op, int in, int out, int bits) {
   return table;
 }
 
-}  // namespace
-
-bool lower_window(Lowering& to, const Node& node, const Chain& chain) {
-  Operation operation;
-  const bool global = std::holds_alternative<GlobalAvgPool>(node.op);
-  const auto* resize = std::get_if<Resize>(&node.op);
-  if (const auto* pool = std::get_if<AvgPool>(&node.op); pool != nullptr || global) {
-    const Region in = to.codes(node.in[0]);
-    AvgPoolInstr instruction =
-        global ? AvgPoolInstr{.kernel_h = in.shape.h, .kernel_w = in.shape.w, .stride_h = 1, .stride_w = 1}
-               : average(*pool);
-    instruction.in = in;
-    instruction.requant = to.requant(chain, in.spec.frac);
-    operation = instruction;
-  } else if (resize != nullptr && resize->interpolation == Interpolation::bilinear) {
-    const Region in = to.codes(node.in[0]);
-    const int bits = resize->weight_bits > 0 ? resize->weight_bits : 11;
-    operation = ResizeInstr{.in = in,
-                            .weight_bits = bits,
-                            .rows = to.constants_int32(taps_of(*resize, in.shape.h, resize->height, bits)),
-                            .columns = to.constants_int32(taps_of(*resize, in.shape.w, resize->width, bits)),
-                            .requant = to.requant(chain, in.spec.frac + 2 * bits)};
-  } else {
-    return false;
-  }
+/// Gives the operation its result.
+void finish(Lowering& to, const Chain& chain, Operation operation) {
   const Region out = to.tensor(to.graph().name(chain.result), to.graph().shape(chain.result), chain.spec);
   std::visit([&](auto& o) { o.out = out; }, operation);
   to.set_codes(chain.result, out);
   to.emit(chain.result, std::move(operation));
-  return true;
+}
+
+void emit_average(Lowering& to, const Region& in, AvgPoolInstr instruction, const Chain& chain) {
+  instruction.in = in;
+  instruction.requant = to.requant(chain, in.spec.frac);
+  finish(to, chain, instruction);
+}
+
+}  // namespace
+
+void emit(Lowering& to, const Node& node, const AvgPool& op, const Chain& chain) {
+  emit_average(to, to.codes(node.in[0]), average(op), chain);
+}
+
+void emit(Lowering& to, const Node& node, const GlobalAvgPool&, const Chain& chain) {
+  const Region in = to.codes(node.in[0]);
+  emit_average(to, in, {.kernel_h = in.shape.h, .kernel_w = in.shape.w, .stride_h = 1, .stride_w = 1}, chain);
+}
+
+/// Bilinear.
+void emit(Lowering& to, const Node& node, const Resize& op, const Chain& chain) {
+  const Region in = to.codes(node.in[0]);
+  const int bits = op.weight_bits > 0 ? op.weight_bits : 11;
+  const std::uint32_t rows = to.constants_int32(taps_of(op, in.shape.h, op.height, bits));
+  const std::uint32_t columns = to.constants_int32(taps_of(op, in.shape.w, op.width, bits));
+  finish(to, chain,
+         ResizeInstr{.in = in,
+                     .weight_bits = bits,
+                     .rows = rows,
+                     .columns = columns,
+                     .requant = to.requant(chain, in.spec.frac + 2 * bits)});
 }
 
 }  // namespace binade

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "core/base/error.hpp"
 #include "core/passes/apply_target.hpp"
 #include "core/passes/layers.hpp"
@@ -171,6 +173,63 @@ TEST(Lower, EveryNodeWithoutAnIntegerFormIsNamed) {
       EXPECT_NE(what.find(word), std::string::npos) << word << " in " << what;
     }
   }
+}
+
+/// What lower() says about a graph that it refuses, line by line, without the first.
+std::vector<std::string> refusal(const Graph& graph) {
+  try {
+    lower(graph, {});
+  } catch (const DataError& error) {
+    std::vector<std::string> lines;
+    std::istringstream text(error.what());
+    for (std::string line; std::getline(text, line);) lines.push_back(line);
+    lines.erase(lines.begin());
+    return lines;
+  }
+  return {};
+}
+
+/// Three layers, each before a quantizer that is still learned: the quantizers are the cause, and one line.
+TEST(Lower, LearnedQuantizersAreTheCauseAndOneLine) {
+  for (const Op& op : {Op{Pact{}}, Op{Tqt{}}, Op{Lsq{}}}) {
+    Graph graph;
+    ValueId x = graph.add("x.q", FakeQuant{}, {graph.input("x", {1, 4, 4, 2})});
+    for (const std::string name : {"a", "b", "c"}) {
+      const ValueId w = graph.parameter(name + ".w", Tensor<float>({2, 1, 1, 2}, 1.0f));
+      const ValueId conv = graph.add(name, Conv2d{}, {x, graph.add(name + ".w.q", FakeQuant{}, {w})});
+      const ValueId relu = graph.add(name + ".relu", Relu{}, {conv});
+      const ValueId learned = graph.parameter(name + ".learned", Tensor<float>({1, 1, 1, 1}, 1.0f));
+      x = graph.add(name + ".q", op, {relu, learned});
+    }
+    graph.set_output(x);
+    const std::vector<std::string> lines = refusal(graph);
+    ASSERT_FALSE(lines.empty());
+    const std::string reason(op_name(op) == "Lsq" ? "which is no fixed-point grid" : "becomes a fixed one first");
+    EXPECT_NE(lines[0].find(std::string(op_name(op)) + ", 3 nodes, first 'a.q': "), std::string::npos) << lines[0];
+    EXPECT_NE(lines[0].find(reason), std::string::npos) << lines[0];
+    EXPECT_LE(lines.size(), 4u);
+    for (const std::string& line : lines) EXPECT_EQ(line.find("no quantizer follows"), std::string::npos) << line;
+  }
+}
+
+/// Layers after one without an integer form are named after it, in one line for all.
+TEST(Lower, ACauseComesBeforeItsEffects) {
+  Graph graph;
+  ValueId x = graph.add("x.q", FakeQuant{}, {graph.input("x", {1, 4, 4, 2})});
+  for (const std::string name : {"a", "b"}) {
+    const auto ones = [&](const std::string& of) { return graph.parameter(of, Tensor<float>({1, 1, 1, 2}, 1.0f)); };
+    const ValueId w = graph.parameter(name + ".w", Tensor<float>({2, 1, 1, 2}, 1.0f));
+    const ValueId conv = graph.add(name, Conv2d{}, {x, graph.add(name + ".w.q", FakeQuant{}, {w})});
+    x = graph.add(name + ".q", FakeQuant{}, {conv});
+    x = graph.add(name + ".norm", LayerNorm{}, {x, ones(name + ".g"), ones(name + ".b")});
+    x = graph.add(name + ".norm.q", FakeQuant{}, {x});
+  }
+  graph.set_output(x);
+  const std::vector<std::string> lines = refusal(graph);
+  ASSERT_GE(lines.size(), 2u);
+  EXPECT_NE(lines[0].find("LayerNorm, 2 nodes, first 'a.norm': there is no integer instruction"), std::string::npos)
+      << lines[0];
+  for (const std::string& line : lines) EXPECT_EQ(line.find("no quantizer follows"), std::string::npos) << line;
 }
 
 TEST(ApplyTarget, SignedActivationsLoseOneBitAndNothingElse) {
