@@ -1,4 +1,4 @@
-// Operators that exporters write in pieces, joined again: clips in a row, hard sigmoid, hard swish, added biases.
+// Operators that exporters write in pieces, joined again: clips in a row, hard sigmoid, hard swish, GELU, Mish, biases.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/io/onnx/importer.hpp"
+#include "core/ops/clamp.hpp"
 
 namespace binade::importer {
 namespace {
@@ -44,12 +45,15 @@ class Matcher {
   const Node* only_for_us(ValueId id) const {
     return uses_[index_of(id)] == 1 ? made_by<O>(id) : nullptr;
   }
+  /// The parameter of one element `value`.
+  bool is_scalar(ValueId id, double value) const {
+    if (!graph_.is_parameter(id) || graph_.shape(id).count() != 1) return false;
+    return std::abs(static_cast<double>(graph_.tensor(id)[0]) - value) <= 1e-6 * std::abs(value);
+  }
   /// The other operand of a node one of whose two inputs is the scalar parameter `value`.
   std::optional<ValueId> beside_scalar(const Node& node, double value) const {
     for (std::size_t i = 0; i < 2 && node.in.size() == 2; ++i) {
-      const ValueId id = node.in[i];
-      if (!graph_.is_parameter(id) || graph_.shape(id).count() != 1) continue;
-      if (std::abs(static_cast<double>(graph_.tensor(id)[0]) - value) <= 1e-6 * std::abs(value)) return node.in[1 - i];
+      if (is_scalar(node.in[i], value)) return node.in[1 - i];
     }
     return std::nullopt;
   }
@@ -61,8 +65,10 @@ class Matcher {
 
 std::optional<Clip> as_clip(const Op& op) {
   constexpr double largest = 3.4028234663852886e38;
-  if (std::holds_alternative<Relu>(op)) return Clip{.lo = 0, .hi = largest};
-  if (const auto* clip = std::get_if<Clip>(&op)) return *clip;
+  if (is_clamp(op)) {
+    const Limits<double> limits = limits_of<double>(&op);
+    return Clip{.lo = limits.lo, .hi = std::min(limits.hi, largest)};
+  }
   return std::nullopt;
 }
 
@@ -105,7 +111,7 @@ std::optional<ShiftedClip> shifted_clip(const Matcher& match, ValueId id) {
 Plan join_sixths(const Matcher& match) {
   Plan plan;
   for (const Node& outer : match.graph().nodes()) {
-    if (!std::holds_alternative<Mul>(outer.op)) continue;
+    if (match.made_by<Mul>(outer.out) == nullptr) continue;
     const auto scaled = match.beside_scalar(outer, 1.0 / 6);
     if (!scaled) continue;
     if (const auto found = shifted_clip(match, *scaled)) {
@@ -129,7 +135,7 @@ Plan join_sixths(const Matcher& match) {
 Plan join_gates(const Matcher& match) {
   Plan plan;
   for (const Node& outer : match.graph().nodes()) {
-    if (!std::holds_alternative<Mul>(outer.op)) continue;
+    if (match.made_by<Mul>(outer.out) == nullptr) continue;
     for (std::size_t i = 0; i < 2; ++i) {
       const Node* gate = match.only_for_us<HardSigmoid>(outer.in[i]);
       if (gate == nullptr || !(std::get<HardSigmoid>(gate->op) == HardSigmoid{}) || gate->in[0] != outer.in[1 - i])
@@ -142,12 +148,72 @@ Plan join_gates(const Matcher& match) {
   return plan;
 }
 
+/// The x of 1 + erf(x / sqrt 2), and the three nodes.
+struct ShiftedErf {
+  ValueId x;
+  std::set<int> nodes;
+};
+
+std::optional<ShiftedErf> shifted_erf(const Matcher& match, ValueId id) {
+  const Node* add = match.only_for_us<Add>(id);
+  const auto sum = add == nullptr ? std::nullopt : match.beside_scalar(*add, 1);
+  const Node* erf = sum ? match.only_for_us<Erf>(*sum) : nullptr;
+  const Node* scale = erf == nullptr ? nullptr : match.only_for_us<Mul>(erf->in[0]);
+  const auto x = scale == nullptr ? std::nullopt : match.beside_scalar(*scale, std::sqrt(0.5));
+  if (!x) return std::nullopt;
+  return ShiftedErf{*x, {match.index(*add), match.index(*erf), match.index(*scale)}};
+}
+
+/// The products of x, 1 + erf(x / sqrt 2) and 1/2, in any order -> Gelu(x)
+Plan join_gelus(const Matcher& match) {
+  Plan plan;
+  for (const Node& outer : match.graph().nodes()) {
+    if (match.made_by<Mul>(outer.out) == nullptr) continue;
+    std::vector<ValueId> factors(outer.in);
+    std::set<int> dropped;
+    for (std::size_t i = 0; i < 2 && factors.size() == 2; ++i) {
+      const Node* inner = match.only_for_us<Mul>(outer.in[i]);
+      if (inner == nullptr) continue;
+      factors = {outer.in[1 - i], inner->in[0], inner->in[1]};
+      dropped = {match.index(*inner)};
+    }
+    if (factors.size() != 3) continue;
+    std::sort(factors.begin(), factors.end());
+    do {
+      const auto erf = shifted_erf(match, factors[1]);
+      if (!erf || erf->x != factors[0] || !match.is_scalar(factors[2], 0.5)) continue;
+      dropped.insert(erf->nodes.begin(), erf->nodes.end());
+      plan.dropped.insert(dropped.begin(), dropped.end());
+      plan.replaced[match.index(outer)] = {outer.name, Gelu{}, {erf->x}};
+      break;
+    } while (std::next_permutation(factors.begin(), factors.end()));
+  }
+  return plan;
+}
+
+/// x * tanh(softplus(x)) -> Mish(x)
+Plan join_mishes(const Matcher& match) {
+  Plan plan;
+  for (const Node& outer : match.graph().nodes()) {
+    if (match.made_by<Mul>(outer.out) == nullptr) continue;
+    for (std::size_t i = 0; i < 2; ++i) {
+      const Node* tanh = match.only_for_us<Tanh>(outer.in[i]);
+      const Node* softplus = tanh == nullptr ? nullptr : match.only_for_us<Softplus>(tanh->in[0]);
+      if (softplus == nullptr || softplus->in[0] != outer.in[1 - i]) continue;
+      plan.dropped.insert({match.index(*tanh), match.index(*softplus)});
+      plan.replaced[match.index(outer)] = {outer.name, Mish{}, {softplus->in[0]}};
+      break;
+    }
+  }
+  return plan;
+}
+
 /// Conv(x, w) + b -> Conv(x, w, b), under the convolution's name: b is its bias.
 Plan join_biases(const Matcher& match) {
   Plan plan;
   const Graph& graph = match.graph();
   for (const Node& outer : graph.nodes()) {
-    if (!std::holds_alternative<Add>(outer.op)) continue;
+    if (match.made_by<Add>(outer.out) == nullptr) continue;
     for (std::size_t i = 0; i < 2; ++i) {
       const ValueId bias = outer.in[1 - i];
       const Node* layer = match.only_for_us<Conv2d>(outer.in[i]);
@@ -182,7 +248,7 @@ Graph apply(const Graph& graph, const Plan& plan) {
 
 Graph join_patterns(const Graph& graph) {
   Graph joined = without_dead_nodes(graph);
-  for (const auto pattern : {join_clips, join_sixths, join_gates, join_biases}) {
+  for (const auto pattern : {join_clips, join_sixths, join_gates, join_gelus, join_mishes, join_biases}) {
     const Plan plan = pattern(Matcher(joined));
     if (!plan.replaced.empty()) joined = apply(joined, plan);
   }

@@ -14,6 +14,7 @@
 #include "core/base/random.hpp"
 #include "core/execute/executor.hpp"
 #include "core/io/checkpoint.hpp"
+#include "core/io/op_json.hpp"
 #include "core/models/models.hpp"
 #include "tests/harness/zoo.hpp"
 
@@ -162,6 +163,13 @@ json& node(json& j, const char* name) {
     if (value["name"] == name) return value;
   }
   throw std::logic_error("no such node");
+}
+
+TEST(ModelJson, FunctionsOfOneNumberComeBack) {
+  for (const Op& op : {Op{Tanh{}}, Op{Elu{.alpha = 0.3}}, Op{Gelu{}}, Op{Gelu{.approximate = GeluForm::tanh}},
+                       Op{Erf{}}, Op{Softplus{}}, Op{Mish{}}}) {
+    EXPECT_EQ(op_from_json(op_to_json(op)), op) << to_string(op);
+  }
 }
 
 TEST(ModelJson, RefusesWhatIsNoNetworkAndSaysWhy) {

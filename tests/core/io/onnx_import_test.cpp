@@ -149,6 +149,48 @@ TEST(OnnxImport, HardSwishInPiecesBecomesOneOp) {
   }
 }
 
+TEST(OnnxImport, FunctionsOfOneNumber) {
+  const auto imported = [](int opset, const std::string& op, const std::vector<::onnx::AttributeProto>& attributes) {
+    OnnxBuilder b(opset, {2, 1, 1});
+    b.node(op, "y", {"x"}, attributes);
+    const Model model = import_bytes(b.bytes("y"));
+    EXPECT_EQ(node_names(model), std::vector<std::string>{"y"}) << op;
+    return model.graph.nodes().at(0).op;
+  };
+  EXPECT_EQ(imported(13, "Sigmoid", {}), Op{Sigmoid{}});
+  EXPECT_EQ(imported(14, "HardSwish", {}), Op{HardSwish{}});
+  EXPECT_EQ(imported(13, "HardSigmoid", {}), (Op{HardSigmoid{.alpha = 0.2f, .beta = 0.5}})) << "ONNX's own default";
+  EXPECT_EQ(imported(13, "Tanh", {}), Op{Tanh{}});
+  EXPECT_EQ(imported(13, "Elu", {}), Op{Elu{}});
+  EXPECT_EQ(imported(13, "Elu", {attribute("alpha", 0.25f)}), Op{Elu{.alpha = 0.25}});
+  EXPECT_EQ(imported(13, "Erf", {}), Op{Erf{}});
+  EXPECT_EQ(imported(13, "Softplus", {}), Op{Softplus{}});
+  EXPECT_EQ(imported(18, "Mish", {}), Op{Mish{}});
+  EXPECT_EQ(imported(20, "Gelu", {}), Op{Gelu{}});
+}
+
+/// x / 2 * (1 + erf(x / sqrt 2)) in the three orders of its factors, and Mish before it was an operator.
+TEST(OnnxImport, GeluAndMishInPiecesBecomeOneOp) {
+  for (int form = 0; form < 3; ++form) {
+    OnnxBuilder b(13, {2, 1, 1});
+    b.reals("root", {}, {1.41421356f});
+    b.reals("one", {}, {1});
+    b.reals("half", {}, {0.5f});
+    b.node("Div", "scaled", {"x", "root"}).node("Erf", "erf", {"scaled"}).node("Add", "sum", {"erf", "one"});
+    if (form == 0) b.node("Mul", "product", {"x", "sum"}).node("Mul", "gelu", {"product", "half"});
+    if (form == 1) b.node("Mul", "halved", {"x", "half"}).node("Mul", "gelu", {"halved", "sum"});
+    if (form == 2) b.node("Mul", "gate", {"half", "sum"}).node("Mul", "gelu", {"gate", "x"});
+    const Model model = import_bytes(b.bytes("gelu"));
+    ASSERT_EQ(node_names(model), std::vector<std::string>{"gelu"}) << form;
+    EXPECT_EQ(op_name(model.graph.nodes()[0].op), "Gelu");
+  }
+  OnnxBuilder b(13, {2, 1, 1});
+  b.node("Softplus", "plus", {"x"}).node("Tanh", "gate", {"plus"}).node("Mul", "mish", {"x", "gate"});
+  const Model model = import_bytes(b.bytes("mish"));
+  ASSERT_EQ(node_names(model), std::vector<std::string>{"mish"});
+  EXPECT_EQ(op_name(model.graph.nodes()[0].op), "Mish");
+}
+
 TEST(OnnxImport, SubtractionAndDivisionByConstants) {
   OnnxBuilder b(13, {2, 1, 2});
   b.reals("mean", {1, 2, 1, 1}, {1, 2});
