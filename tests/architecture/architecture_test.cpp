@@ -241,4 +241,40 @@ TEST(Architecture, no_source_is_longer_than_500_lines) {
   }
 }
 
+/// Passes that are about one op, and may ask for it.
+const std::set<std::string> kOwnPasses{"core/passes/fold_batch_norm.cpp", "core/passes/measure_batch_norm.cpp",
+                                       "core/passes/uncap_relu.cpp", "qat/merge.cpp"};
+
+/// Whether a line asks a variant of ops for one of them. Instructions and the importer's values are other variants.
+bool asks_for_an_op(const std::string& line) {
+  for (const char* question : {"holds_alternative<", "get_if<"}) {
+    const auto at = line.find(question);
+    if (at == std::string::npos) continue;
+    const auto begin = at + std::string(question).size();
+    const std::string type = line.substr(begin, line.find('>', begin) - begin);
+    if (type != "Activation" && type != "Constant" && !type.ends_with("Instr")) return true;
+  }
+  return false;
+}
+
+/// What is true of several ops is a trait. An op that is added must not have to be found in lists elsewhere.
+TEST(Architecture, few_places_ask_for_one_op) {
+  constexpr std::size_t kMost = 40;
+  ASSERT_TRUE(asks_for_an_op("  if (std::holds_alternative<Relu>(node.op)) {"));
+  ASSERT_TRUE(asks_for_an_op("  const auto* conv = std::get_if<Conv2d>(&node.op);"));
+  ASSERT_FALSE(asks_for_an_op("  const auto* conv = std::get_if<ConvInstr>(&operation);"));
+  std::vector<std::string> places;
+  for (const auto& file : all_files()) {
+    if (file.starts_with("core/ops/") || kOwnPasses.contains(file)) continue;
+    const auto lines = lines_of(binade::testing_tools::source_dir() / file);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      if (asks_for_an_op(lines[i])) places.push_back(file + ":" + std::to_string(i + 1) + ": " + lines[i]);
+    }
+  }
+  std::string all;
+  for (const std::string& place : places) all += place + "\n";
+  EXPECT_LE(places.size(), kMost) << "ask a trait instead (core/ops/traits.hpp):\n" << all;
+  EXPECT_GE(places.size(), 10u) << "the count counts nothing";
+}
+
 }  // namespace
