@@ -11,6 +11,7 @@
 #include "calibration/estimators/estimators.hpp"
 #include "calibration/lock_step.hpp"
 #include "calibration/propagate_energy.hpp"
+#include "calibration/round_layers.hpp"
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
 #include "core/execute/executor.hpp"
@@ -23,22 +24,19 @@ namespace binade {
 namespace {
 
 constexpr std::string_view kRunning = "running", kLeastNoise = "least_noise";
-constexpr int kFineBits = 12;      ///< grids of more bits only have to fit
-constexpr int kNoiseImages = 64;   ///< at most so many for the noise model
-constexpr int kContainerBits = 8;  ///< more bits for grids per channel
+constexpr int kNoiseImages = 64;                             ///< at most so many for the noise model
+constexpr int kRoundingImages = 32, kRoundingPixels = 4096;  ///< a layer's samples for rounding
+constexpr int kContainerBits = 8;                            ///< more bits for grids per channel
 constexpr int kMostBits = 16;
 
 CalibrateOptions fast(int weight_bits, int activation_bits) {
-  CalibrateOptions options{.weight_bits = weight_bits, .activation_bits = activation_bits, .tolerance = 1e-3};
-  if (activation_bits > kFineBits) {
-    options.range = "min_max";
-    options.headroom_bits = 1;
-  } else {
-    options.rescale = true;
-    options.range = kLeastNoise;
-    options.weight_range = kLeastNoise;
-  }
-  return options;
+  return {.weight_bits = weight_bits,
+          .activation_bits = activation_bits,
+          .rescale = true,
+          .range = std::string(kLeastNoise),
+          .weight_range = std::string(kLeastNoise),
+          .round_weights = true,
+          .tolerance = 1e-3};
 }
 
 /// TI's constants; but TI's hundreds of batches of 64 become as many small ones as the correction needs to arrive:
@@ -119,6 +117,7 @@ class Calibration {
   void limit_weights(Graph& graph);
   Graph with_least_noise(const Graph& graph);
   SpecMap first_grids(const Graph& graph) const;
+  void round(Prepared& networks, const SpecMap& grids, const QuantizerOptions& quantizers);
   void step_all(LockStep& lock_step);
 
   ImageSource& images_;
@@ -192,21 +191,24 @@ Graph Calibration::with_least_noise(const Graph& graph) {
       {.weight_bits = options_.weight_bits,
        .activation_bits = options_.activation_bits,
        .layer_bits = options_.layer_bits,
+       .may_rescale = options_.rescale,
        .images = std::min(kNoiseImages, images_.count()),
        .batch = options_.batch},
       [&](std::span<const ValueId> values, const NoiseTables& seen) { return propagate_energy(graph, values, seen); });
   Graph ready = graph;
   if (options_.rescale) {
-    const double before = model.total().sum();
-    report_["rescale_sweeps"] = model.improve();
-    report_["noise_after_rescaling"] = model.total().sum() / before;
-    ready = scaled(graph, model.scales(), model.factors(), model.clip_limits());
+    const NoiseModel::Rescaling found = model.rescale();
+    report_["rescale_sweeps"] = found.sweeps;
+    report_["rescaled"] = found.kept;
+    report_["noise_after_rescaling"] = found.after.sum() / found.before.sum();
+    if (found.kept) ready = scaled(graph, model.scales(), model.factors(), model.clip_limits());
   }
   const auto keep = [&](const std::string& name, int exponent, int bits, bool is_signed) {
     known_[name] = spec_for_exponent(exponent, bits, is_signed);
   };
   if (options_.range == kLeastNoise) {
     for (const ActivationSite& site : model.activations()) {
+      if (site.bits > kFineBits) continue;  // only has to fit
       keep(graph.name(site.value), site.exponent, site.bits, site.is_signed);
     }
   }
@@ -235,14 +237,14 @@ SpecMap Calibration::first_grids(const Graph& graph) const {
       wanted.push_back(id);
     }
   }
-  const auto estimator = [](const std::string& name) -> const Estimator& {
-    return find_estimator(name == kLeastNoise ? std::string_view("mse") : name);
+  const auto estimator = [](const std::string& name, auto* least_noise) {
+    return name == kLeastNoise ? least_noise : find_estimator(name).choose;
   };
   if (!wanted.empty()) {
     const std::vector<TensorStats> stats = collect_stats(graph, images_, wanted, options_.batch);
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       const GridWish wish{widths(wanted[i]), stats[i].is_signed(), options_.percentile};
-      QuantSpec spec = estimator(options_.range).choose(stats[i], wish);
+      QuantSpec spec = estimator(options_.range, choose_by_width)(stats[i], wish);
       spec.frac = static_cast<std::int8_t>(spec.frac - options_.headroom_bits);
       specs[graph.name(wanted[i])] = spec;
     }
@@ -250,12 +252,20 @@ SpecMap Calibration::first_grids(const Graph& graph) const {
   for (const ValueId id : quantized_weights(graph)) {
     const std::string& name = graph.name(id);
     const auto found = known_.find(name);
-    specs[name] =
-        found != known_.end()
-            ? found->second
-            : estimator(options_.weight_range).choose(TensorStats::of(graph.tensor(id).view()), {widths(id), true});
+    specs[name] = found != known_.end() ? found->second
+                                        : estimator(options_.weight_range, choose_mse)(
+                                              TensorStats::of(graph.tensor(id).view()), {widths(id), true});
   }
   return specs;
+}
+
+void Calibration::round(Prepared& networks, const SpecMap& grids, const QuantizerOptions& quantizers) {
+  const Graph quantized = insert_quantizers(networks.start, grids, quantizers);
+  const RoundedLayers found =
+      round_layers(quantized, networks.reference, images_,
+                   {.images = kRoundingImages, .pixels = kRoundingPixels, .seed = options_.seed});
+  report_["rounded_layers"] = found.rounded;
+  networks.start = without_quantizers(found.graph);
 }
 
 void Calibration::step_all(LockStep& lock_step) {
@@ -286,11 +296,13 @@ void Calibration::step_all(LockStep& lock_step) {
 CalibrateResult Calibration::run(const Graph& graph) {
   const Stopwatch whole;
   tell("look", 0, images_.count());
-  const Prepared networks = prepared(graph);
+  Prepared networks = prepared(graph);
   const SpecMap grids = first_grids(networks.start);
   const double prepare_seconds = whole.seconds();
+  const QuantizerOptions quantizers{.bias_bits = options_.bias_bits};
+  if (options_.round_weights) round(networks, grids, quantizers);
   LockStep lock_step(networks.reference, networks.start, grids,
-                     {.quantizers = {.bias_bits = options_.bias_bits},
+                     {.quantizers = quantizers,
                       .batch = std::min(options_.batch, images_.count()),
                       .running_ranges = options_.range == kRunning,
                       .percentile = options_.percentile,

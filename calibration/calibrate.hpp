@@ -33,6 +33,9 @@ struct CalibrateOptions {
   double percentile = 0.01;              ///< percent cut at each tail by "running" and the estimator "percentile"
   int headroom_bits = 0;                 ///< doubles the ranges of activations that often; not of "running"
 
+  /// Round weights layer by layer for the float network's outputs on some of the images: see round_layers().
+  bool round_weights = false;
+
   double factor = 1;         ///< of the bias correction; 0: none
   bool decay = true;         ///< the k-th batch gets factor / k, so that biases become means over all batches
   double weight_factor = 0;  ///< of the correction of deviations by weights, per output channel; 0: none

@@ -6,12 +6,18 @@
 #include <map>
 #include <numeric>
 
+#include "calibration/estimators/estimators.hpp"
 #include "core/base/fixed_point.hpp"
 #include "core/ops/clamp.hpp"
 #include "core/passes/layers.hpp"
 #include "core/passes/quantizers.hpp"
 
 namespace binade {
+namespace {
+
+constexpr int kMostBits = 16;
+
+}  // namespace
 
 NoiseModel::NoiseModel(const Graph& graph, ImageSource& images, const NoiseModelOptions& options,
                        const Sensitivity& sensitivity)
@@ -21,7 +27,14 @@ NoiseModel::NoiseModel(const Graph& graph, ImageSource& images, const NoiseModel
   build_activation_sites(widths);
   measure(images, sensitivity);
   build_groups();
-  choose_first_exponents();
+  choose_first_exponents(options.may_rescale);
+}
+
+/// From `headroom` at 8 bits or fewer to `fine_headroom` where grids are fine: the more bits, the less a wide range
+/// costs beside an image that exceeds it.
+double NoiseModel::headroom_for(int bits) const {
+  const double part = std::clamp((bits - 8) / static_cast<double>(kFineBits - 8), 0.0, 1.0);
+  return options_.headroom + part * (options_.fine_headroom - options_.headroom);
 }
 
 double ActivationSite::cost(int c, int at_exponent, double s) const {
@@ -30,7 +43,7 @@ double ActivationSite::cost(int c, int at_exponent, double s) const {
 }
 
 bool ActivationSite::saturates(int c) const {
-  return clip != nullptr && noise.max(c) >= std::get<Clip>(clip->op).hi * 0.999;
+  return clip != nullptr && noise.max(c) * headroom >= std::get<Clip>(clip->op).hi * 0.999;
 }
 
 void NoiseModel::build_weight_sites(const Widths& widths) {
@@ -73,13 +86,18 @@ void NoiseModel::measure(ImageSource& images, const Sensitivity& sensitivity) {
   }
   const auto energies = sensitivity(values, seen);
   for (std::size_t i = 0; i < weights_.size(); ++i) weights_[i].energy = energies[activations_.size() + i];
+  // Beside coarse weights, fine activations count as a bit coarser than they are: without any noise there, nothing
+  // would keep factors from running after the weights' alone, which the model knows less well.
+  int coarsest = kMostBits;
+  for (const WeightSite& site : weights_) coarsest = std::min(coarsest, site.bits);
   for (std::size_t i = 0; i < activations_.size(); ++i) {
     ActivationSite& site = activations_[i];
     site.energy = energies[i];
     site.is_signed = noise[i].is_signed();
-    site.levels = std::ldexp(1.0, site.bits - (site.is_signed ? 1 : 0));
+    site.modelled_bits = std::min(site.bits, std::max(8, coarsest + 2));
+    site.levels = std::ldexp(1.0, site.modelled_bits - (site.is_signed ? 1 : 0));
     site.noise = noise[i];
-    site.headroom = options_.headroom;
+    site.headroom = headroom_for(site.modelled_bits);
   }
 }
 
@@ -133,11 +151,13 @@ void NoiseModel::build_groups() {
   }
 }
 
-void NoiseModel::choose_first_exponents() {
+/// With `move_limits`, the limit of a Clip becomes the end of its grid, by the factor of its channels.
+void NoiseModel::choose_first_exponents(bool move_limits) {
   for (ActivationSite& site : activations_) {
     double largest = 0;
     for (int c = 0; c < site.noise.channels(); ++c) largest = std::max(largest, site.noise.max(c));
-    const int top = ceil_log2(std::max(largest, kMinClip));
+    const double room = site.modelled_bits > 8 ? site.headroom : 1;
+    const int top = ceil_log2(std::max(largest * room, kMinClip));
     double best = INFINITY;
     for (int exponent = top; exponent > top - 4; --exponent) {
       double sum = 0;
@@ -147,9 +167,8 @@ void NoiseModel::choose_first_exponents() {
         site.exponent = exponent;
       }
     }
-    // The limit of a Clip has to become the end of the grid.
     const int scale = scales_.of(site.value, 0);
-    if (site.clip == nullptr || scale == ChannelScales::kFixed) continue;
+    if (!move_limits || site.clip == nullptr || scale == ChannelScales::kFixed) continue;
     const double ratio = std::ldexp(1.0, site.exponent) / std::get<Clip>(site.clip->op).hi;
     for (const int member : scales_.of(site.value)) {
       if (member >= 0) factors_[static_cast<std::size_t>(member)] = std::max(1.0, ratio);
@@ -192,6 +211,37 @@ double NoiseModel::cost(const ActivationSite& site) const {
   double sum = 0;
   for (int c = 0; c < site.noise.channels(); ++c) sum += site.cost(c, site.exponent, factor(scales_.of(site.value, c)));
   return sum;
+}
+
+bool NoiseModel::all_fine() const {
+  const auto is_fine = [](const auto& site) { return site.bits > kFineBits; };
+  return std::all_of(weights_.begin(), weights_.end(), is_fine) &&
+         std::all_of(activations_.begin(), activations_.end(), is_fine);
+}
+
+double NoiseModel::output_energy() const {
+  double energy = 0;
+  for (const ActivationSite& site : activations_) {
+    if (site.value != graph_.output()) continue;
+    for (int c = 0; c < site.noise.channels(); ++c) {  // on a grid that cuts everything, the error is the value
+      energy += static_cast<double>(graph_.shape(site.value).pixels()) * site.noise.error(c, kMinClip, 1);
+    }
+  }
+  return energy;
+}
+
+NoiseModel::Rescaling NoiseModel::rescale() {
+  Rescaling result{.before = total()};
+  result.sweeps = improve();
+  result.after = total();
+  constexpr double kClearGain = 10, kFineNoise = 1e-5;
+  result.kept = !all_fine() || (result.after.sum() * kClearGain < result.before.sum() &&
+                                result.before.sum() > kFineNoise * output_energy());
+  if (!result.kept) {
+    std::fill(factors_.begin(), factors_.end(), 1.0);
+    choose_first_exponents(false);
+  }
+  return result;
 }
 
 NoiseModel::Total NoiseModel::total() const {

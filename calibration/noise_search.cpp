@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "calibration/estimators/estimators.hpp"
 #include "calibration/noise_model.hpp"
 #include "core/base/parallel.hpp"
 #include "core/passes/layers.hpp"
@@ -200,6 +201,7 @@ int NoiseModel::improve() {
 }
 
 int NoiseModel::weight_exponent(const WeightSite& site, const Tensor<float>& weights, Rounding rounding) const {
+  if (site.bits > kFineBits) return site.exponent;  // nothing to gain, and other images may need what is cut
   const std::int64_t per_row = weights.count() / weights.shape().n;
   const auto error = [&](int exponent) {
     const QuantSpec spec{static_cast<std::int8_t>(site.bits - 1 - exponent), static_cast<std::uint8_t>(site.bits),

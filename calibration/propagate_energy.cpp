@@ -68,6 +68,13 @@ class Sweep {
     if (role_of(node.op) == Role::pool && !keeps_grid(node.op)) {
       return 1.0 / static_cast<double>(graph_.shape(node.in[0]).pixels());
     }
+    if (std::holds_alternative<Mul>(node.op)) {
+      for (const ValueId id : node.in) {
+        if (!graph_.is_parameter(id)) continue;
+        const Tensor<float>& by = graph_.tensor(id);
+        return std::pow(static_cast<double>(by[by.count() == 1 ? 0 : c % by.shape().c]), 2);
+      }
+    }
     if (!is_clamp(node.op)) return 1;
     const auto table = seen_.find(node.out);
     if (table == seen_.end()) return 1;

@@ -112,7 +112,7 @@ void bind(Flags& flags, PtqOptions& options) {
   flags.add("ptq.bias-bits", options.bias_bits, "width of biases: 32, 16 or 8", {.when_unset = unset});
   flags.add("ptq.passes", options.passes, "in the order in which they run",
             {.choices = names_of(pass_table()), .when_unset = unset});
-  flags.add("ptq.ridge", options.ridge, "round_weights: weight of staying near the float weights",
+  flags.add("ptq.ridge", options.ridge, "round_weights: weight of staying near the float weights; 0: chosen per layer",
             {.when_unset = unset});
   flags.add("ptq.damping", options.damping, "round_weights: added to the diagonal of the normal equations",
             {.when_unset = unset});
@@ -250,6 +250,8 @@ void bind(Flags& flags, CalibrateOptions& options) {
       "a grid per channel for depthwise weights; they are kept on one grid with 8 bits more for the whole tensor, "
       "which "
       "holds the same numbers");
+  add("round-weights", options.round_weights,
+      "round weights layer by layer for the float network's outputs on some of the images");
   add("factor", options.factor, "part of the difference of means by which a step changes a bias; 0: no correction");
   add("decay", options.decay, "the k-th step corrects by factor / k");
   add("weight-factor", options.weight_factor,

@@ -7,7 +7,7 @@
 
 namespace binade {
 
-NoiseModel measured_noise_model(const Graph& graph, const PassContext& context) {
+NoiseModel measured_noise_model(const Graph& graph, const PassContext& context, bool may_rescale) {
   const PtqOptions& options = context.options;
   const int images = std::min(64, context.images.count());
   const auto measure = [&](std::span<const ValueId> values, const NoiseTables&) {
@@ -18,6 +18,7 @@ NoiseModel measured_noise_model(const Graph& graph, const PassContext& context) 
           {.weight_bits = options.weight_bits,
            .activation_bits = options.activation_bits,
            .layer_bits = options.layer_bits,
+           .may_rescale = may_rescale,
            .images = images,
            .batch = options.batch},
           measure};

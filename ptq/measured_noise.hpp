@@ -7,6 +7,6 @@
 namespace binade {
 
 /// Of a float graph, over at most 64 calibration images, half of them for gradients. The graph must outlive it.
-NoiseModel measured_noise_model(const Graph& graph, const PassContext& context);
+NoiseModel measured_noise_model(const Graph& graph, const PassContext& context, bool may_rescale);
 
 }  // namespace binade

@@ -26,8 +26,6 @@ Rounding rounding_named(const std::string& name) {
   return *rounding;
 }
 
-constexpr int kFineBits = 12;  ///< grids of more bits do not notice a doubled range
-
 PtqOptions simple(int weight_bits, int activation_bits) {
   return {.weight_bits = weight_bits,
           .activation_bits = activation_bits,
@@ -36,21 +34,12 @@ PtqOptions simple(int weight_bits, int activation_bits) {
           .passes = {"fold_batch_norm", "quantize"}};
 }
 
-/// Where grids are fine, nothing needs to be cut or searched, only to fit: extremes with a bit of headroom for images
-/// that calibration did not see.
+/// One list for all widths: each pass treats a tensor by the tensor's own.
 PtqOptions best(int weight_bits, int activation_bits) {
-  PtqOptions options{.weight_bits = weight_bits, .activation_bits = activation_bits};
-  options.passes = {"fold_batch_norm"};
-  if (activation_bits > kFineBits) {
-    options.range = "min_max";
-    options.headroom_bits = 1;
-    options.passes.emplace_back("quantize");
-  } else {
-    options.passes.insert(options.passes.end(), {"rescale_channels", "quantize", "search_exponents"});
-  }
-  if (weight_bits <= kFineBits) options.passes.emplace_back("round_weights");
-  options.passes.emplace_back("correct_bias");
-  return options;
+  return {.weight_bits = weight_bits,
+          .activation_bits = activation_bits,
+          .passes = {"fold_batch_norm", "rescale_channels", "quantize", "search_exponents", "round_weights",
+                     "correct_bias"}};
 }
 
 /// TI's settings [ti-semantics 1 and 3]: 8-bit biases on a grid of their own, ranges by percentile, weights by maximum.

@@ -29,7 +29,7 @@ struct PtqOptions {
   std::vector<std::string> passes;
   std::string weight_rounding = "half_away";
   std::string activation_rounding = "half_up";
-  double ridge = 3;  ///< round_weights: see RoundingOptions
+  double ridge = 0;  ///< round_weights: see RoundLayersOptions
   double damping = 0.01;
   int batch = 25;  ///< images per step of a pass
   std::uint64_t seed = 0;

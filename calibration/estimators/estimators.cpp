@@ -18,6 +18,13 @@ std::span<const Estimator> estimator_table() {
   return table;
 }
 
+QuantSpec choose_by_width(const TensorStats& stats, const GridWish& wish) {
+  if (wish.bits <= kFineBits) return choose_mse(stats, wish);
+  QuantSpec spec = choose_min_max(stats, wish);
+  --spec.frac;
+  return spec;
+}
+
 const Estimator& find_estimator(std::string_view name) {
   return find_by_name("range estimator", name, estimator_table());
 }

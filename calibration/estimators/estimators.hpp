@@ -27,6 +27,13 @@ std::span<const Estimator> estimator_table();
 /// @throws UsageError naming the known ones
 const Estimator& find_estimator(std::string_view name);
 
+/// Grids of more bits do not notice a doubled range: they only have to fit.
+inline constexpr int kFineBits = 12;
+
+/// The grid of an activation for searches to start from, by its own width: the least mean square error; of a fine grid
+/// the extremes, doubled for images that calibration did not see.
+QuantSpec choose_by_width(const TensorStats& stats, const GridWish& wish);
+
 QuantSpec choose_min_max(const TensorStats& stats, const GridWish& wish);
 QuantSpec choose_percentile(const TensorStats& stats, const GridWish& wish);
 QuantSpec choose_mse(const TensorStats& stats, const GridWish& wish);

@@ -74,6 +74,16 @@ bool adds_channelwise(const Graph& graph, const Node& node) {
   return true;
 }
 
+/// A Mul of one value and one parameter, of a single element or one per channel.
+bool multiplies_by_constants(const Graph& graph, const Node& node) {
+  if (!std::holds_alternative<Mul>(node.op) || node.in.size() != 2) return false;
+  const bool first = graph.is_parameter(node.in[0]);
+  const Shape& constants = graph.shape(node.in[first ? 0 : 1]);
+  return first != graph.is_parameter(node.in[1]) && constants.pixels() == 1 &&
+         graph.shape(node.in[first ? 1 : 0]) == graph.shape(node.out) &&
+         (constants.c == 1 || constants.c == graph.shape(node.out).c);
+}
+
 void tie(Ties& ties, const Graph& graph, const Node& node) {
   if (is_weighted(node)) {
     // Weights that two nodes share cannot follow two pairs of factors.
@@ -82,6 +92,8 @@ void tie(Ties& ties, const Graph& graph, const Node& node) {
   } else if (is_homogeneous(node.op) && traits_of(node.op).reads != Reads::all) {
     const bool is_tied = role_of(node.op) != Role::merge || adds_channelwise(graph, node);
     is_tied ? tie_all(ties, graph, node) : fix_all(ties, graph, node);
+  } else if (multiplies_by_constants(graph, node)) {
+    tie_all(ties, graph, node);
   } else if (const auto runs = channel_runs(graph, node); !runs.empty() && is_homogeneous(node.op)) {
     for (const ChannelRun& run : runs) tie_channels(ties, node, run);
   } else if (std::holds_alternative<Reshape>(node.op) && graph.shape(node.out).pixels() == 1) {

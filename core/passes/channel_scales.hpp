@@ -13,9 +13,9 @@ class ChannelScales {
  public:
   static constexpr int kFixed = -1;
 
-  /// Ties follow from the ops: weighted nodes cut, positively homogeneous ones (ReLU, PReLU, pools, resizes), Add,
-  /// Concat, Slice, Pad and flattening tie, everything else fixes its inputs and its result. A Clip from 0 ties, and
-  /// its upper limit follows the scale (see scaled()). The graph's inputs and output are fixed.
+  /// Ties follow from the ops: weighted nodes cut, positively homogeneous ones (ReLU, PReLU, pools, resizes, Mul by
+  /// constants), Add, Concat, Slice, Pad and flattening tie, everything else fixes its inputs and its result. A Clip
+  /// from 0 ties, and its upper limit follows the scale (see scaled()). The graph's inputs and output are fixed.
   explicit ChannelScales(const Graph& graph);
 
   int count() const { return count_; }

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "calibration/graph_walk.hpp"
 #include "core/base/error.hpp"
 #include "core/passes/layers.hpp"
-#include "ptq/graph_walk.hpp"
 #include "ptq/pass.hpp"
 
 namespace binade {

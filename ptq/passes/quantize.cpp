@@ -9,10 +9,9 @@
 namespace binade {
 namespace {
 
-/// `exponent_search` starts from the least square error and is refined by the pass of that name.
-std::string_view estimator_name(const std::string& name) {
-  return name == "exponent_search" ? std::string_view("mse") : name;
-}
+constexpr std::string_view kSearch = "exponent_search";  ///< a start that the pass of that name refines
+
+using Choose = QuantSpec (*)(const TensorStats&, const GridWish&);
 
 }  // namespace
 
@@ -20,19 +19,19 @@ Graph quantize(const Graph& graph, PassContext& context) {
   const PtqOptions& options = context.options;
   const std::vector<ValueId> values = quantized_values(graph);
   const std::vector<TensorStats> stats = collect_stats(graph, context.images, values, options.batch);
-  const Estimator& activations = find_estimator(estimator_name(options.range));
-  const Estimator& weights = find_estimator(estimator_name(options.weight_range));
+  const Choose activations = options.range == kSearch ? choose_by_width : find_estimator(options.range).choose;
+  const Choose weights = options.weight_range == kSearch ? choose_mse : find_estimator(options.weight_range).choose;
   const Widths widths(graph, options.weight_bits, options.activation_bits, options.layer_bits);
   SpecMap specs;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    QuantSpec spec = activations.choose(
+    QuantSpec spec = activations(
         stats[i], {.bits = widths(values[i]), .is_signed = stats[i].is_signed(), .percentile = options.percentile});
     spec.frac = static_cast<std::int8_t>(spec.frac - options.headroom_bits);
     specs[graph.name(values[i])] = spec;
   }
   for (const ValueId id : quantized_weights(graph)) {
-    specs[graph.name(id)] = weights.choose(TensorStats::of(graph.tensor(id).view()),
-                                           {.bits = widths(id), .is_signed = true, .percentile = options.percentile});
+    specs[graph.name(id)] = weights(TensorStats::of(graph.tensor(id).view()),
+                                    {.bits = widths(id), .is_signed = true, .percentile = options.percentile});
   }
   context.report["images"] = context.images.count();
   return insert_quantizers(graph, specs, context.quantizers);

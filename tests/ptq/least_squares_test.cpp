@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "calibration/channel_noise.hpp"
+#include "calibration/least_squares.hpp"
 #include "core/passes/fold_batch_norm.hpp"
-#include "ptq/least_squares.hpp"
 #include "ptq/sensitivity.hpp"
 #include "tests/harness/small_networks.hpp"
 

@@ -1,11 +1,11 @@
 // The PTQ passes: what preserves the function does, what promises less noise delivers it.
 #include <gtest/gtest.h>
 
+#include "calibration/graph_walk.hpp"
 #include "core/passes/channel_scales.hpp"
 #include "core/passes/fold_batch_norm.hpp"
 #include "core/passes/layers.hpp"
 #include "core/passes/quantizers.hpp"
-#include "ptq/graph_walk.hpp"
 #include "ptq/pass.hpp"
 #include "tests/harness/small_networks.hpp"
 

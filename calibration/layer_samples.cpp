@@ -1,5 +1,5 @@
 // Sampling of patches and their moments.
-#include "ptq/layer_samples.hpp"
+#include "calibration/layer_samples.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -52,6 +52,30 @@ void copy_patch(View<const float> x, const Conv2d& conv, const Shape& weights, i
 
 }  // namespace
 
+std::optional<Companion> companion_of(const Graph& quantized, const Graph& reference, const Node& node) {
+  const auto only_reader = [&](ValueId id) -> const Node* {
+    const std::vector<int> readers = quantized.consumers(id);
+    return readers.size() == 1 && id != quantized.output() ? &quantized.nodes()[static_cast<std::size_t>(readers[0])]
+                                                           : nullptr;
+  };
+  const Node* reader = only_reader(node.out);
+  ValueId mine = node.out;
+  if (reader != nullptr && std::holds_alternative<FakeQuant>(reader->op)) {
+    mine = reader->out;
+    reader = only_reader(mine);
+  }
+  if (reader == nullptr || !std::holds_alternative<Add>(reader->op) || reader->in.size() != 2) return std::nullopt;
+  const ValueId other = reader->in[reader->in[0] == mine ? 1 : 0];
+  const Node* producer = quantized.producer(other);
+  const bool is_before =
+      producer != nullptr && other != mine && quantized.value(producer->out).node < quantized.value(node.out).node;
+  if (!is_before || quantized.shape(other) != quantized.shape(node.out)) return std::nullopt;
+  const bool is_quantizer = std::holds_alternative<FakeQuant>(producer->op);
+  Companion found{.quantized = other};
+  if (!reference.find(quantized.name(is_quantizer ? producer->in[0] : other), found.reference)) return std::nullopt;
+  return found;
+}
+
 LayerSamples sample_layer(const GraphWalk& quantized, const GraphWalk& reference, const Node& node, int per_image,
                           std::uint64_t seed) {
   const Graph& graph = quantized.graph();
@@ -75,8 +99,19 @@ LayerSamples sample_layer(const GraphWalk& quantized, const GraphWalk& reference
       }
     }
   };
-  const std::array in_target{node.in[kInput]};
-  quantized.run(in_target, [&](ValueId id, View<const float> view, int first) {
+  samples.half = std::int64_t{per} * (quantized.images() / 2);
+  const std::optional<Companion> companion = companion_of(graph, reference.graph(), node);
+  const auto add_outputs = [&](View<const float> view, int first, float sign) {
+    each_image(view, first, [&](View<const float> y, int pixel, std::int64_t row) {
+      const float* from = y.data + std::int64_t{pixel} * weights.n;
+      float* to = samples.wanted.data() + row * weights.n;
+      for (int c = 0; c < weights.n; ++c) to[c] += sign * from[c];
+    });
+  };
+  std::vector<ValueId> targets{node.in[kInput]};
+  if (companion) targets.push_back(companion->quantized);
+  quantized.run(targets, [&](ValueId id, View<const float> view, int first) {
+    if (companion && id == companion->quantized) add_outputs(view, first, -1);
     if (id != node.in[kInput]) return;
     each_image(view, first, [&](View<const float> x, int pixel, std::int64_t row) {
       copy_patch(x, conv, weights, out.w, pixel, samples.patches.data() + row * patch);
@@ -84,29 +119,27 @@ LayerSamples sample_layer(const GraphWalk& quantized, const GraphWalk& reference
   });
   ValueId twin{};
   require(reference.graph().find(graph.name(node.out), twin), "sample_layer: the reference has no such node");
-  const std::array out_target{twin};
-  reference.run(out_target, [&](ValueId id, View<const float> view, int first) {
-    if (id != twin) return;
-    each_image(view, first, [&](View<const float> y, int pixel, std::int64_t row) {
-      std::copy_n(y.data + std::int64_t{pixel} * weights.n, weights.n, samples.wanted.data() + row * weights.n);
-    });
+  targets = {twin};
+  if (companion) targets.push_back(companion->reference);
+  reference.run(targets, [&](ValueId id, View<const float> view, int first) {
+    if (id == twin || (companion && id == companion->reference)) add_outputs(view, first, 1);
   });
   return samples;
 }
 
-LayerMoments moments_of(const LayerSamples& samples, int group, std::vector<double>& mean_x,
-                        std::vector<double>& mean_y) {
-  const std::int64_t n = samples.columns, m = samples.outputs, rows = samples.rows;
+LayerMoments moments_of(const LayerSamples& samples, int group, std::int64_t begin, std::int64_t end) {
+  const std::int64_t n = samples.columns, m = samples.outputs, rows = end - begin;
   const auto take = [&](const std::vector<float>& from, std::int64_t width, std::vector<double>& mean) {
     std::vector<float> part(static_cast<std::size_t>(rows * width));
     mean.assign(static_cast<std::size_t>(width), 0.0);
+    const auto row_of = [&](std::int64_t r) { return from.data() + ((begin + r) * samples.groups + group) * width; };
     for (std::int64_t r = 0; r < rows; ++r) {
-      const float* row = from.data() + (r * samples.groups + group) * width;
+      const float* row = row_of(r);
       for (std::int64_t c = 0; c < width; ++c) mean[static_cast<std::size_t>(c)] += static_cast<double>(row[c]);
     }
     for (double& x : mean) x /= static_cast<double>(rows);
     for (std::int64_t r = 0; r < rows; ++r) {
-      const float* row = from.data() + (r * samples.groups + group) * width;
+      const float* row = row_of(r);
       for (std::int64_t c = 0; c < width; ++c) {
         part[static_cast<std::size_t>(r * width + c)] =
             static_cast<float>(static_cast<double>(row[c]) - mean[static_cast<std::size_t>(c)]);
@@ -114,8 +147,8 @@ LayerMoments moments_of(const LayerSamples& samples, int group, std::vector<doub
     }
     return part;
   };
-  const std::vector<float> x = take(samples.patches, n, mean_x), y = take(samples.wanted, m, mean_y);
-  LayerMoments moments{.columns = n, .rows = m};
+  LayerMoments moments{.columns = n, .rows = m, .samples = static_cast<double>(rows)};
+  const std::vector<float> x = take(samples.patches, n, moments.mean_x), y = take(samples.wanted, m, moments.mean_y);
   moments.covariance.assign(static_cast<std::size_t>(n * n), 0.0);
   moments.cross.assign(static_cast<std::size_t>(n * m), 0.0);
   add_cross_product(rows, n, n, x.data(), x.data(), moments.covariance.data());

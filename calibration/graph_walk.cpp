@@ -1,5 +1,5 @@
 // Cuts through a graph and runs from them.
-#include "ptq/graph_walk.hpp"
+#include "calibration/graph_walk.hpp"
 
 #include <algorithm>
 
