@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "calibration/estimators/estimators.hpp"
 #include "core/passes/quantizers.hpp"
 #include "ptq/ptq.hpp"
 
@@ -15,6 +16,7 @@ struct PassContext {
   nlohmann::json& report;  ///< of this pass: an object to fill
   Graph reference;         ///< the float network to come close to: what the exact passes have made so far
   QuantizerOptions quantizers;
+  std::span<const Estimator> estimators = {};  ///< besides those of the table
 };
 
 struct Pass {
@@ -24,8 +26,20 @@ struct Pass {
   bool is_exact = false;
 };
 
+/// Estimators and passes from outside the library: PtqOptions names them like those of the tables.
+struct PtqExtensions {
+  std::span<const Estimator> estimators;
+  std::span<const Pass> passes;
+};
+
 /// All passes, in a sensible order.
 std::span<const Pass> pass_table();
+
+/// The same with `extensions`, which must outlive the call only.
+/// @throws UsageError for a name that is unknown, or that an extension shares with a row of the library's table
+PtqResult post_training_quantize(const Graph& graph, ImageSource& images, const PtqOptions& options,
+                                 const PtqExtensions& extensions,
+                                 const std::function<void(const std::string&, int, int)>& on_pass = {});
 
 Graph uncap_activations(const Graph& graph, PassContext& context);
 Graph rescale_channels(const Graph& graph, PassContext& context);

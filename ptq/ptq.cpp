@@ -4,7 +4,7 @@
 #include <array>
 #include <chrono>
 
-#include "core/base/names.hpp"
+#include "calibration/find_row.hpp"
 #include "core/passes/fold_batch_norm.hpp"
 #include "ptq/pass.hpp"
 
@@ -55,10 +55,10 @@ PtqOptions tidl(int weight_bits, int activation_bits) {
 
 /// @throws UsageError for an unknown pass, and for an exact one that would take an inexact one's result for the network
 /// to come close to
-std::vector<const Pass*> passes_named(const std::vector<std::string>& names) {
+std::vector<const Pass*> passes_named(const std::vector<std::string>& names, std::span<const Pass> extra) {
   std::vector<const Pass*> passes;
   for (const std::string& name : names) {
-    const Pass& pass = find_by_name<Pass>("pass", name, pass_table());
+    const Pass& pass = find_row<Pass>("pass", name, {pass_table(), extra});
     if (pass.is_exact && !passes.empty() && !passes.back()->is_exact) {
       throw UsageError("pass '" + name + "' stands after '" + std::string(passes.back()->name) +
                        "': it rewrites the float network, so it must come before what departs from that");
@@ -96,7 +96,13 @@ PtqOptions ptq_preset(const std::string& name, int weight_bits, int activation_b
 
 PtqResult post_training_quantize(const Graph& graph, ImageSource& images, const PtqOptions& options,
                                  const std::function<void(const std::string&, int, int)>& on_pass) {
-  const std::vector<const Pass*> passes = passes_named(options.passes);
+  return post_training_quantize(graph, images, options, PtqExtensions{}, on_pass);
+}
+
+PtqResult post_training_quantize(const Graph& graph, ImageSource& images, const PtqOptions& options,
+                                 const PtqExtensions& extensions,
+                                 const std::function<void(const std::string&, int, int)>& on_pass) {
+  const std::vector<const Pass*> passes = passes_named(options.passes, extensions.passes);
   nlohmann::json log = nlohmann::json::array();
   nlohmann::json entry;
   PassContext context{.images = images,
@@ -106,7 +112,8 @@ PtqResult post_training_quantize(const Graph& graph, ImageSource& images, const 
                       .quantizers = {.weights = rounding_named(options.weight_rounding),
                                      .biases = rounding_named(options.weight_rounding),
                                      .activations = rounding_named(options.activation_rounding),
-                                     .bias_bits = options.bias_bits}};
+                                     .bias_bits = options.bias_bits},
+                      .estimators = extensions.estimators};
   Graph current = graph;
   for (std::size_t i = 0; i < passes.size(); ++i) {
     if (on_pass) on_pass(options.passes[i], static_cast<int>(i), static_cast<int>(passes.size()));

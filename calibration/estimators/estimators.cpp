@@ -3,9 +3,14 @@
 
 #include <array>
 
+#include "calibration/find_row.hpp"
 #include "core/base/names.hpp"
 
 namespace binade {
+
+const Estimator& find_estimator(std::string_view name, std::span<const Estimator> extra) {
+  return find_row<Estimator>("range estimator", name, {estimator_table(), extra});
+}
 
 std::span<const Estimator> estimator_table() {
   static constexpr std::array table{

@@ -24,6 +24,10 @@ struct Estimator {
 /// min_max, percentile, mse, kl.
 std::span<const Estimator> estimator_table();
 
+/// The estimator of that name in the table, or among `extra`, which are from outside the library and must outlive the
+/// result. @throws UsageError naming the known ones, or if two have the name
+const Estimator& find_estimator(std::string_view name, std::span<const Estimator> extra);
+
 /// @throws UsageError naming the known ones
 const Estimator& find_estimator(std::string_view name);
 

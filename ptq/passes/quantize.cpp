@@ -16,6 +16,9 @@ using Choose = QuantSpec (*)(const TensorStats&, const GridWish&);
 }  // namespace
 
 Graph quantize(const Graph& graph, PassContext& context) {
+  const auto find_estimator = [&](std::string_view name) -> const Estimator& {  // the program's own among them
+    return binade::find_estimator(name, context.estimators);
+  };
   const PtqOptions& options = context.options;
   const std::vector<ValueId> values = quantized_values(graph);
   const std::vector<TensorStats> stats = collect_stats(graph, context.images, values, options.batch);
