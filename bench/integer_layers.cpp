@@ -3,7 +3,9 @@
 // For each step: microseconds in a hot loop, and where it stands in the network; operations per second (an addition and
 // a multiplication are two) and their share of what this processor's vpdpbusd does in registers; then the sums. Lines
 // begin with a key, "dw3x3 s1 96->96 @112x112", that compare_onednn.sh understands.
+#if defined(__x86_64__)
 #include <immintrin.h>
+#endif
 
 #include <algorithm>
 #include <cstdio>
@@ -28,6 +30,7 @@ using namespace binade;
 
 constexpr int kPeakRounds = 100'000, kPeakSums = 10;
 
+#if defined(__x86_64__)
 /// Operations per second of one thread, in units of 10^9: independent sums in registers.
 __attribute__((target("avx512f,avx512vnni"))) double vnni_peak() {
   double best = 0;
@@ -49,6 +52,12 @@ __attribute__((target("avx512f,avx512vnni"))) double vnni_peak() {
   }
   return best;
 }
+#else
+/// There is no vpdpbusd elsewhere, and so no share of its peak.
+double vnni_peak() {
+  return 0;
+}
+#endif
 
 /// Multiplications and additions, and what to call the step.
 struct Layer {
