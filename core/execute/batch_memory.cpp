@@ -6,6 +6,24 @@
 #include "core/base/memory_plan.hpp"
 
 namespace binade {
+namespace {
+
+/// Parts that a batch is cut into: enough for the threads of a workstation, few enough to add cheaply.
+constexpr int kChunks = 8;
+
+}  // namespace
+
+BatchCut cut_batch(int batch, int piece) {
+  BatchCut cut;
+  const int grain = (batch + kChunks - 1) / kChunks;
+  for (int begin = 0; begin < batch; begin += grain) {
+    const std::size_t first_piece = cut.pieces.size();
+    const int end = std::min(batch, begin + grain);
+    for (int first = begin; first < end; first += piece) cut.pieces.push_back({first, std::min(piece, end - first)});
+    cut.chunks.emplace_back(first_piece, cut.pieces.size());
+  }
+  return cut;
+}
 
 template <class T>
 void BatchMemory<T>::plan(const Graph& graph, const Stages& stages, const std::vector<bool>& reaches, int batch) {

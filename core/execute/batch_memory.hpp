@@ -1,6 +1,7 @@
 // What is kept of a whole batch between the stages of a training step: values, and gradients that wait for their stage.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "core/base/memory.hpp"
@@ -13,6 +14,15 @@ namespace binade {
 struct Piece {
   int first = 0, count = 1;
 };
+
+/// A batch in pieces, and ranges of pieces that one thread sums at a time.
+struct BatchCut {
+  std::vector<Piece> pieces;
+  std::vector<std::pair<std::size_t, std::size_t>> chunks;  ///< begin and end
+};
+
+/// Depends on the number of images alone, not on the threads. `piece`: images that go together at most.
+BatchCut cut_batch(int batch, int piece);
 
 template <class T>
 class BatchMemory {

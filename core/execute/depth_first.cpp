@@ -9,27 +9,10 @@
 namespace binade {
 namespace {
 
-/// Parts that a batch is cut into: enough for the threads of a workstation, few enough to add cheaply.
-constexpr int kChunks = 8;
-
 std::vector<bool> constant_nodes(const Graph& graph, const std::vector<bool>& is_constant) {
   std::vector<bool> nodes;
   for (const Node& node : graph.nodes()) nodes.push_back(is_constant[index_of(node.out)]);
   return nodes;
-}
-
-/// Parameters and constants that nodes of images read, where their gradients are needed; but what a norm on batch
-/// statistics learns gets its gradient from sums of its own.
-std::vector<bool> read_by_images(const Graph& graph, const Stages& stages, const std::vector<bool>& is_constant,
-                                 const std::vector<bool>& reaches) {
-  std::vector<bool> read(graph.values().size(), false);
-  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-    if (stages.of_node[i] < 0 || stages.is_norm[i]) continue;
-    for (const ValueId id : graph.nodes()[i].in) {
-      if (is_constant[index_of(id)] && reaches[index_of(id)]) read[index_of(id)] = true;
-    }
-  }
-  return read;
 }
 
 std::vector<bool> either(std::vector<bool> a, const std::vector<bool>& b) {
@@ -65,6 +48,7 @@ DepthFirst<T>::DepthFirst(const Graph& graph, FixedValues<T>& fixed, const std::
                   .placed = {},
                   .again = {}}),
       sums_(static_cast<std::size_t>(stages_.count)),
+      touched_(touched_values(graph, stages_)),
       constant_gradients_(graph.values().size()) {
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     const Node& node = graph.nodes()[i];
@@ -90,18 +74,6 @@ DepthFirst<T>::DepthFirst(const Graph& graph, FixedValues<T>& fixed, const std::
       if (!graph.is_parameter(id)) constant_gradients_[value].resize(graph.shape(id));
     }
   }
-  touched_.resize(sums_.size());
-  const auto touch = [&](int stage, ValueId id) {
-    const std::size_t value = index_of(id);
-    if (stage < 0 || stage >= stages_.count || !(stages_.is_kept[value] || stages_.has_batch_gradient[value])) return;
-    auto& touched = touched_[static_cast<std::size_t>(stage)];
-    if (std::count(touched.begin(), touched.end(), value) == 0) touched.push_back(value);
-  };
-  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-    const Node& node = graph.nodes()[i];
-    touch(stages_.of_node[i], node.out);
-    for (const ValueId id : node.in) touch(stages_.of_node[i], id);
-  }
   std::size_t most = 0;
   for (const Sums& sums : sums_) most = std::max(most, sums.elements);
   totals_ = Block<T>(most);
@@ -117,17 +89,9 @@ template <class T>
 void DepthFirst<T>::plan(int batch) {
   if (batch == batch_) return;
   batch_ = batch;
-  pieces_.clear();
-  chunks_.clear();
-  const int grain = (batch + kChunks - 1) / kChunks;
-  for (int begin = 0; begin < batch; begin += grain) {
-    const std::size_t first_piece = pieces_.size();
-    const int end = std::min(batch, begin + grain);
-    for (int first = begin; first < end; first += piece_) {
-      pieces_.push_back({first, std::min(piece_, end - first)});
-    }
-    chunks_.emplace_back(first_piece, pieces_.size());
-  }
+  BatchCut cut = cut_batch(batch, piece_);
+  pieces_ = std::move(cut.pieces);
+  chunks_ = std::move(cut.chunks);
   for (Norm& norm : norms_) {
     norm.moments.resize(pieces_.size());
     norm.gradients.resize(pieces_.size());

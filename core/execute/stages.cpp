@@ -93,4 +93,32 @@ Stages stages_of(const Graph& graph, const std::vector<bool>& is_constant) {
   return s;
 }
 
+std::vector<bool> read_by_images(const Graph& graph, const Stages& stages, const std::vector<bool>& is_constant,
+                                 const std::vector<bool>& reaches) {
+  std::vector<bool> read(graph.values().size(), false);
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    if (stages.of_node[i] < 0 || stages.is_norm[i]) continue;
+    for (const ValueId id : graph.nodes()[i].in) {
+      if (is_constant[index_of(id)] && reaches[index_of(id)]) read[index_of(id)] = true;
+    }
+  }
+  return read;
+}
+
+std::vector<std::vector<std::size_t>> touched_values(const Graph& graph, const Stages& stages) {
+  std::vector<std::vector<std::size_t>> by_stage(static_cast<std::size_t>(stages.count));
+  const auto touch = [&](int stage, ValueId id) {
+    const std::size_t value = index_of(id);
+    if (stage < 0 || stage >= stages.count || !(stages.is_kept[value] || stages.has_batch_gradient[value])) return;
+    auto& touched = by_stage[static_cast<std::size_t>(stage)];
+    if (std::count(touched.begin(), touched.end(), value) == 0) touched.push_back(value);
+  };
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const Node& node = graph.nodes()[i];
+    touch(stages.of_node[i], node.out);
+    for (const ValueId id : node.in) touch(stages.of_node[i], id);
+  }
+  return by_stage;
+}
+
 }  // namespace binade

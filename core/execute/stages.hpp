@@ -1,6 +1,7 @@
 // How batch statistics cut a network in training into stages, and what has to be kept between them.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "core/graph/graph.hpp"
@@ -22,6 +23,14 @@ struct Stages {
 };
 
 Stages stages_of(const Graph& graph, const std::vector<bool>& is_constant);
+
+/// By value: parameters and constants that nodes of images read, where `reaches` says that gradients are needed; not
+/// what a norm on batch statistics learns, whose gradient comes from sums of its own.
+std::vector<bool> read_by_images(const Graph& graph, const Stages& stages, const std::vector<bool>& is_constant,
+                                 const std::vector<bool>& reaches);
+
+/// By stage: the values with memory for the whole batch that its nodes read or write.
+std::vector<std::vector<std::size_t>> touched_values(const Graph& graph, const Stages& stages);
 
 /// Whether batch norm `node` normalises by the statistics of the batch.
 bool is_batch_norm_on_batch(const Node& node);

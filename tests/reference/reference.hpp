@@ -37,5 +37,7 @@ Tensor<double> make(Shape s, F f) {
 Tensor<double> forward(const Conv2d& op, std::span<const Tensor<double>> in);
 Tensor<double> forward(const ConvTranspose2d& op, std::span<const Tensor<double>> in);
 Tensor<double> forward(const Linear& op, std::span<const Tensor<double>> in);
+/// In resize.cpp.
+Tensor<double> forward(const Resize& op, std::span<const Tensor<double>> in);
 
 }  // namespace binade::reference

@@ -1,10 +1,10 @@
-// Every op but convolutions through the harness: fixed cases at the edges of the contract, then fuzzed shapes.
+// Every op but convolutions, norms and losses through the harness: fixed cases at the edges of the contract, then
+// fuzzed shapes.
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "core/base/error.hpp"
 #include "tests/harness/check_op.hpp"
 
 namespace binade {
@@ -16,7 +16,6 @@ using harness::CheckOptions;
 using harness::distinct;
 using harness::expect_refused;
 using harness::fuzz;
-using harness::labels;
 using harness::uniform;
 
 constexpr Shape kLarge{2, 61, 67, 11};  // some 90,000 elements: several chunks, and no extent divides a vector
@@ -307,146 +306,6 @@ TEST(Ops, dropout) {
     check_op(Dropout{.probability = random.uniform(0, 0.9)}, {random_shape(random)}, {.seed = seed});
   });
   expect_refused(Dropout{.probability = 1}, {{1, 1, 1, 1}}, "probability < 1");
-}
-
-TEST(Ops, batch_norm) {
-  CheckOptions options{.fill = {nullptr, nullptr, nullptr, nullptr, uniform(0.25, 4)},
-                       .constant = {3, 4},
-                       .updated = {3, 4},
-                       .float_tolerance = 5e-6};
-  const auto shapes = [](Shape s) {
-    const Shape v = channel_shape(s.c);
-    return std::vector<Shape>{s, v, v, v, v};
-  };
-  check_op(BatchNorm{}, shapes(kLarge), options);
-  check_op(BatchNorm{.epsilon = 0.1}, shapes({2, 1, 1, 3}), options);
-  fuzz(10, [&](std::uint64_t seed, Random& random) {
-    options.seed = seed;
-    Shape s = random_shape(random);
-    s.h += 2;  // with two or three values the derivative bends too much for differences
-    options.mode = Mode::training;
-    check_op(BatchNorm{}, shapes(s), options);
-    options.mode = Mode::inference;
-    check_op(BatchNorm{.epsilon = 1e-3}, shapes(s), options);
-  });
-  expect_refused(BatchNorm{}, {{1, 2, 2, 3}, {1, 1, 1, 3}, {1, 1, 1, 3}, {1, 1, 1, 2}, {1, 1, 1, 3}}, "running mean");
-}
-
-TEST(Ops, batch_norm_updates_its_running_statistics) {
-  const Tensor<double> x({4, 1, 1, 1}, std::vector<double>{1, 2, 3, 6}), one({1, 1, 1, 1}, 1.0);
-  Tensor<double> mean({1, 1, 1, 1}, 10.0), variance({1, 1, 1, 1}, 20.0), y(x.shape());
-  OpState state;
-  const std::vector<View<const double>> in{x.view(), one.view(), one.view(), mean.view(), variance.view()};
-  const std::vector<View<double>> updated{mean.view(), variance.view()};
-  binade::forward(
-      BatchNorm{.momentum = 0.25},
-      Forward<double>{.in = in, .out = y.view(), .state = state, .mode = Mode::training, .updated = updated});
-  EXPECT_DOUBLE_EQ(mean[0], 0.75 * 10 + 0.25 * 3);
-  EXPECT_DOUBLE_EQ(variance[0], 0.75 * 20 + 0.25 * 14.0 / 3);  // squared deviations 4 + 1 + 0 + 9, divided by n - 1
-}
-
-TEST(Ops, batch_norm_needs_two_values) {
-  const Tensor<float> x({1, 1, 1, 2}), v({1, 1, 1, 2}, 1.0f);
-  Tensor<float> y(x.shape());
-  OpState state;
-  const std::vector<View<const float>> in{x.view(), v.view(), v.view(), v.view(), v.view()};
-  EXPECT_THROW(
-      binade::forward(BatchNorm{}, Forward<float>{.in = in, .out = y.view(), .state = state, .mode = Mode::training}),
-      DataError);
-}
-
-TEST(Ops, layer_norm) {
-  CheckOptions options{.float_tolerance = 5e-6};
-  check_op(LayerNorm{.epsilon = 0.05}, {kLarge, {1, 1, 1, 11}, {1, 1, 1, 11}}, options);
-  fuzz(10, [&](std::uint64_t seed, Random& random) {
-    options.seed = seed;
-    Shape s = random_shape(random);
-    s.c += 4;
-    check_op(LayerNorm{.epsilon = 0.01}, {s, channel_shape(s.c), channel_shape(s.c)}, options);
-  });
-  expect_refused(LayerNorm{}, {{1, 2, 2, 3}, {1, 1, 1, 3}, {1, 1, 1, 4}}, "beta");
-}
-
-TEST(Ops, cross_entropy) {
-  CheckOptions options{.fill = {uniform(-4, 4), labels(11, 255)}, .constant = {1}};
-  for (const double smoothing : {0.0, 0.1}) {
-    check_op(CrossEntropy{.label_smoothing = smoothing}, {kLarge, {2, 61, 67, 1}}, options);
-  }
-  options.fill = {uniform(-4, 4), labels(5, -1), uniform(0.1, 3)};
-  for (const bool weighted : {false, true}) {
-    options.constant = {1, 2};
-    if (!weighted) options.constant = {1};
-    fuzz(10, [&](std::uint64_t seed, Random& random) {
-      options.seed = seed;
-      Shape s = random_shape(random);
-      s.c = 5;
-      std::vector<Shape> in{s, {s.n, s.h, s.w, 1}};
-      if (weighted) in.push_back(channel_shape(s.c));
-      check_op(CrossEntropy{.ignore_label = -1, .label_smoothing = 0.2}, in, options);
-    });
-  }
-  options.fill[1] = [](Tensor<double>& t, Random&) {
-    for (double& v : t.span()) v = 255;
-  };
-  check_op(CrossEntropy{}, {{2, 2, 2, 5}, {2, 2, 2, 1}}, options);  // nothing counts: loss and gradient are 0
-  expect_refused(CrossEntropy{}, {{1, 2, 2, 3}, {1, 2, 2, 3}}, "wanted 1x2x2x1");
-  expect_refused(CrossEntropy{}, {{1, 2, 2, 3}, {1, 2, 2, 1}, {1, 1, 1, 2}}, "weights of the classes");
-}
-
-TEST(Ops, frozen_batch_norm_is_that_of_inference) {
-  const CheckOptions options{
-      .fill = {nullptr, nullptr, nullptr, nullptr, uniform(0.25, 4)}, .constant = {3, 4}, .float_tolerance = 5e-6};
-  for (const Shape s : {kLarge, Shape{3, 2, 4, 5}}) {
-    const Shape v = channel_shape(s.c);
-    check_op(BatchNorm{.frozen = true}, {s, v, v, v, v}, options);
-  }
-}
-
-TEST(Ops, merged_batch_norm) {
-  CheckOptions options{.fill = {nullptr, nullptr, uniform(0.25, 4)}, .constant = {2}};
-  for (const Shape s : {Shape{5, 3, 3, 7}, Shape{64, 1, 1, 300}}) {
-    check_op(MergedWeights{.epsilon = 0.01}, {s, channel_shape(s.n), channel_shape(s.n)}, options);
-  }
-  options = {.fill = {nullptr, nullptr, nullptr, uniform(0.25, 4)}, .constant = {2, 3}};
-  const Shape v = channel_shape(13);
-  check_op(MergedBias{.epsilon = 0.01}, {v, v, v, v}, options);
-  check_op(MergedBias{}, {v, v, v, v, v}, options);
-  expect_refused(MergedWeights{}, {{5, 1, 1, 3}, channel_shape(3), channel_shape(5)}, "gamma");
-  expect_refused(MergedBias{}, {v, v, v, channel_shape(3)}, "running variance");
-}
-
-TEST(Ops, distillation) {
-  for (const double temperature : {1.0, 4.0}) {
-    const Distillation op{.temperature = temperature, .weight = 0.7};
-    check_op(op, {{3, 1, 1, 10}, {3, 1, 1, 10}}, {.constant = {1}});
-    check_op(op, {{2, 3, 2, 5}, {2, 3, 2, 5}, {1, 1, 1, 1}}, {.constant = {1}});
-  }
-  check_op(Distillation{}, {kLarge, kLarge}, {.constant = {1}});
-  expect_refused(Distillation{}, {{1, 1, 1, 5}, {1, 1, 1, 6}}, "teacher");
-  expect_refused(Distillation{}, {{1, 1, 1, 5}, {1, 1, 1, 5}, {1, 1, 1, 5}}, "the loss to add to");
-  expect_refused(Distillation{.temperature = 0}, {{1, 1, 1, 5}, {1, 1, 1, 5}}, "temperature");
-}
-
-TEST(Ops, cross_entropy_names_a_label_that_is_not_a_class) {
-  const Tensor<float> logits({2, 2, 2, 3});
-  for (const float bad : {3.0f, -1.0f, 0.5f, std::numeric_limits<float>::quiet_NaN()}) {
-    Tensor<float> label({2, 2, 2, 1});
-    label[5] = bad;
-    label[6] = 255;  // ignored
-    label[7] = bad;
-    Tensor<float> loss({1, 1, 1, 1});
-    OpState state;
-    const std::vector<View<const float>> in{logits.view(), label.view()};
-    try {
-      binade::forward(CrossEntropy{},
-                      Forward<float>{.in = in, .out = loss.view(), .state = state, .mode = Mode::training});
-      ADD_FAILURE() << "label " << bad << " was accepted";
-    } catch (const DataError& error) {
-      const std::string message = error.what();
-      EXPECT_NE(message.find("2 of 8 labels"), std::string::npos) << message;
-      EXPECT_NE(message.find("image 1, row 0, column 1"), std::string::npos) << message;
-    }
-  }
 }
 
 TEST(Ops, names_and_fields_are_printed) {
