@@ -128,7 +128,7 @@ class Calibration {
 };
 
 /// Without batch norm, uncapped, rescaled, as the options say; weights are limited in the quantized network only, as
-/// TI does it [ti-semantics 4]. Fills known_.
+/// TI does it [docs/ti.md 4]. Fills known_.
 Prepared Calibration::prepared(const Graph& graph) {
   const Graph plain = rewrite(graph, [](Rewriter& to, const Node& node) {
     if (role_of(node.op) == Role::regularizer) return to.replace(node.out, to(node.in[0]));

@@ -66,7 +66,7 @@ CalibrateResult calibrate(const Graph& graph, ImageSource& images, const Calibra
 /// Weights of depthwise convolutions on grids per channel: each channel on the power of two at or above its own largest
 /// magnitude, but at most 2^8 times finer than the tensor's. Such values lie exactly on one grid of 8 bits more (at
 /// most 16) for the whole tensor, which is the form that a device with one grid per tensor can take. Returns the names
-/// of the parameters. @source TI's per_channel_q [ti-semantics 1.7]
+/// of the parameters. @source TI's per_channel_q [docs/ti.md 1.7]
 std::vector<std::string> per_channel_depthwise(Graph& graph, const Widths& widths);
 
 }  // namespace binade

@@ -29,7 +29,7 @@ struct Movement {
 };
 
 /// Within a step the quantized network is corrected front to back: a layer is measured after the layers in front of it
-/// have been corrected on the same images. @source TI's QuantCalibrateModule [ti-semantics 4]
+/// have been corrected on the same images. @source TI's QuantCalibrateModule [docs/ti.md 4]
 class LockStep {
  public:
   /// `reference`, the float network to follow, has no batch norm; `start` are the same layers, perhaps with other

@@ -9,7 +9,7 @@
 namespace binade {
 
 /// The percentile extremes of single batches, averaged with the factor max(1 / n, 1/1000), n = batches before the new
-/// one; so the second batch replaces the first. @source TI's PACT2 [ti-semantics 2.4]
+/// one; so the second batch replaces the first. @source TI's PACT2 [docs/ti.md 2.4]
 class RunningRange {
  public:
   static constexpr double kPercent = 0.01;  ///< TI's: cut at each tail

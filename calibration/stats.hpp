@@ -47,7 +47,7 @@ class TensorStats {
   float min() const { return min_; }
   float max() const { return max_; }
   double max_abs() const;
-  /// Values below zero were seen: TI's rule for a signed grid [ti-semantics 1.4].
+  /// Values below zero were seen: TI's rule for a signed grid [docs/ti.md 1.4].
   bool is_signed() const { return min_ < 0; }
   /// The histogram covers [-2^exponent, 2^exponent).
   int exponent() const { return exponent_; }

@@ -38,7 +38,7 @@ Pixels prepare_image(std::span<const std::byte> file, const Preprocessing& prepr
 /// How a training image is varied.
 struct Augmentation {
   bool random_crop = true;                            ///< else the resize and the centre crop of evaluation
-  double area_min = 0.2, area_max = 1;                ///< of the crop, as a part of the image's area [ti-semantics 6.5]
+  double area_min = 0.2, area_max = 1;                ///< of the crop, as a part of the image's area [docs/ti.md 6.5]
   double aspect_min = 3.0 / 4, aspect_max = 4.0 / 3;  ///< width / height, log-uniform
   bool flip = true;                                   ///< left-right, with probability 1/2
   /// Of an image with a label map, instead of area and aspect: factor on its size, log-uniform. The crop is placed at

@@ -42,7 +42,7 @@ PtqOptions best(int weight_bits, int activation_bits) {
                      "correct_bias"}};
 }
 
-/// TI's settings [ti-semantics 1 and 3]: 8-bit biases on a grid of their own, ranges by percentile, weights by maximum.
+/// TI's settings [docs/ti.md 1, 3]: 8-bit biases on a grid of their own, ranges by percentile, weights by maximum.
 /// The bias correction is exact where TI's goes there in steps of 5 %.
 PtqOptions tidl(int weight_bits, int activation_bits) {
   return {.weight_bits = weight_bits,

@@ -23,7 +23,7 @@ struct PtqOptions {
   int bias_bits = 32;                     ///< 32 and 16 at accumulator scale; 8 on its own power-of-two grid (TI)
   std::string range = "exponent_search";  ///< a name from the table of estimators
   std::string weight_range = "exponent_search";
-  double percentile = 0.01;  ///< percent cut at each tail by `percentile` [ti-semantics 2.4]
+  double percentile = 0.01;  ///< percent cut at each tail by `percentile` [docs/ti.md 2.4]
   int headroom_bits = 0;     ///< `quantize` doubles the ranges of activations that often
   /// Names from the table of passes, run in this order.
   std::vector<std::string> passes;

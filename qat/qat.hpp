@@ -32,7 +32,7 @@ struct QatPreset {
   QatOptions (*make)(int weight_bits, int activation_bits);
 };
 
-/// `best`, `pact`, and `ti-qat`: TI's recipe [ti-semantics 2.5, 2.6].
+/// `best`, `pact`, and `ti-qat`: TI's recipe [docs/ti.md 2.5, 2.6].
 std::span<const QatPreset> qat_presets();
 
 /// What decides the bits of a run beyond the options of train().

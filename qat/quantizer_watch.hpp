@@ -21,7 +21,7 @@ struct WatchOptions {
   /// grids of the next.
   bool running_ranges = false;
   int range_freeze_epoch = -1;  ///< pact-ema: from this epoch (0, 1, ...) on grids of activations stay; -1: never
-  /// Before this step (0, 1, ...) biases are set to their codes, once, as TI does it at 85 [ti-semantics 2.5]; -1:
+  /// Before this step (0, 1, ...) biases are set to their codes, once, as TI does it at 85 [docs/ti.md 2.5]; -1:
   /// never.
   int bias_write_back_step = -1;
   int statistics_freeze_epoch =

@@ -27,7 +27,7 @@ struct ParameterGroup {
 struct UpdateOptions {
   OptimizerOptions optimizer;
   double weight_decay = 1e-4;
-  /// Also of biases and of batch normalisation's gamma and beta: what quantizes well [ti-semantics 5].
+  /// Also of biases and of batch normalisation's gamma and beta: what quantizes well [docs/ti.md 5].
   bool decay_everything = true;
   /// Of what quantizers learn: Pact's clips, Tqt's log2 thresholds, Lsq's steps.
   OptimizerOptions threshold_optimizer;

@@ -66,7 +66,7 @@ struct QuantizerSite {
   std::optional<ValueId> learned;  ///< the parameter it reads
 };
 
-/// TI's batch norm in training [ti-semantics 2.3]: beside the quantized path of `quantized`, whose parameters become
+/// TI's batch norm in training [docs/ti.md 2.3]: beside the quantized path of `quantized`, whose parameters become
 /// merges of the layers' own with the running statistics, goes a float path with the batch norms of `network` on batch
 /// statistics, which carries the gradient. Layers without a batch norm stay as training_graph() makes them ("fixed").
 /// Weights start at what `quantized` holds, biases too, whatever was done to them. Where nothing was done, outputs in

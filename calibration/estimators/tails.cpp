@@ -11,7 +11,7 @@ QuantSpec choose_min_max(const TensorStats& stats, const GridWish& wish) {
 }
 
 /// TI's rule: from each side, the first bin whose cumulative share reaches `percentile` percent bounds the range, which
-/// is then clipped to the true extremes [ti-semantics 2.4]. The histogram is finer than TI's 255 bins.
+/// is then clipped to the true extremes [docs/ti.md 2.4]. The histogram is finer than TI's 255 bins.
 QuantSpec choose_percentile(const TensorStats& stats, const GridWish& wish) {
   const auto histogram = stats.histogram();
   const double limit = wish.percentile / 100 * static_cast<double>(stats.count());

@@ -170,10 +170,10 @@ inline int ceil_log2(double x) {
   return mantissa == 0.5 ? exponent - 1 : exponent;
 }
 
-/// TI's floor for a clip: a tensor of zeros still needs a grid [ti-semantics 1.1].
+/// TI's floor for a clip: a tensor of zeros still needs a grid [docs/ti.md 1.1].
 inline constexpr double kMinClip = 1.0 / 65536;
 
-/// The grid whose range is [-2^k, 2^k) or [0, 2^k) with the smallest 2^k >= clip [ti-semantics 1.2].
+/// The grid whose range is [-2^k, 2^k) or [0, 2^k) with the smallest 2^k >= clip [docs/ti.md 1.2].
 inline QuantSpec spec_for_clip(double clip, int bits, bool is_signed) {
   require(std::isfinite(clip) && clip < 0x1p100, "spec_for_clip: the clip is not a finite number of sensible size");
   return spec_for_exponent(ceil_log2(clip > kMinClip ? clip : kMinClip), bits, is_signed);

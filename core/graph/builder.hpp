@@ -71,7 +71,7 @@ class Builder {
 };
 
 /// Channels times `width`, to the nearest multiple of `divisor`, but never below 90 % of the product.
-/// @source the MobileNetV2 authors' reference code; [ti-semantics 6.1]
+/// @source the MobileNetV2 authors' reference code; [docs/ti.md 6.1]
 int scaled_channels(int channels, double width, int divisor = 8);
 
 }  // namespace binade

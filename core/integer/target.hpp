@@ -24,7 +24,7 @@ struct TargetProfile {
   int wide_accumulator_bits = 64;    ///< the same for networks with a tensor above 8 bits
   bool prove_accumulator = false;    ///< true: weights are made coarser until nothing can exceed them
   int bias_bits = 32;                ///< 9..32: at accumulator scale, or coarser to fit; 2..8: a grid of its own
-  bool bias_product = false;         ///< bias = A * B of TI's 16-bit biases [ti-semantics 1.6]; needs bias_bits 16
+  bool bias_product = false;         ///< bias = A * B of TI's 16-bit biases [docs/ti.md 1.6]; needs bias_bits 16
   int max_shift = 31;                ///< of a weighted layer's accumulator, to the right; else its weights get coarser
   int min_shift = -31;               ///< below it (negative: to the left), the layer's output gets coarser
   bool requantize_before_add = false;  ///< operands are brought to the sum's grid before they are added; else aligned

@@ -17,7 +17,7 @@ struct Feature {
 /// In the order of the blocks; the last is the deepest.
 using Features = std::vector<Feature>;
 
-/// The last feature of that stride: what TI's decoders take as the shortcut. @source [ti-semantics 6.3]
+/// The last feature of that stride: what TI's decoders take as the shortcut. @source [docs/ti.md 6.3]
 /// @throws ContractError if the encoder has none
 ValueId last_of_stride(const Features& features, int stride);
 

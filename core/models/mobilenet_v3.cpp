@@ -1,5 +1,5 @@
 // MobileNetV3-Lite: MobileNetV3 [Howard et al. 2019] without squeeze-and-excitation, every activation a ReLU, with
-// torchvision's names. @source [ti-semantics 6.2]
+// torchvision's names. @source [docs/ti.md 6.2]
 #include <algorithm>
 #include <span>
 #include <string>

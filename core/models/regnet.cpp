@@ -1,4 +1,4 @@
-// RegNetX [Radosavovic et al. 2020] with torchvision's names. @source [ti-semantics 6.3]
+// RegNetX [Radosavovic et al. 2020] with torchvision's names. @source [docs/ti.md 6.3]
 #include <algorithm>
 #include <cmath>
 #include <string>

@@ -1,4 +1,4 @@
-// TI's light decoders for semantic segmentation: DeepLabV3Lite, UNetLite, FPNLite. @source [ti-semantics 6.3]
+// TI's light decoders for semantic segmentation: DeepLabV3Lite, UNetLite, FPNLite. @source [docs/ti.md 6.3]
 //
 // The encoder's nodes and parameters are called as in its classification network, those of the decoder begin with
 // "decoder.". Result: one logit per class and pixel of the input.

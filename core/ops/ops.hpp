@@ -461,7 +461,7 @@ struct FakeQuant {
 /// @math y = q(min(max(x, lo), c)), lo = 0 or -c
 /// @grad dx = dout inside (lo, c) (everywhere if not clipped); dalpha = sum of dout at x >= c minus, when signed, the
 /// sum of dout at x <= -c
-/// @source Choi et al. 2018, PACT, with the scale rounded up to a power of two; TI's PACT2 [ti-semantics 2.3]
+/// @source Choi et al. 2018, PACT, with the scale rounded up to a power of two; TI's PACT2 [docs/ti.md 2.3]
 struct Pact {
   static constexpr std::string_view name = "Pact";
   static constexpr OpTraits traits{Role::quantizer, IntegerForm::frozen, KeepsGrid::no,
@@ -545,7 +545,7 @@ struct MergedBias {
 
 /// FakeQuant of one value with the gradient of another: of a quantized path and the float path beside it.
 /// in: x of the float path, z of the quantized path. @math y = z on the grid
-/// @grad dx = dout where min_real < x < max_real + step, else 0; dz = 0   @source TI's "ste" [ti-semantics 2.3]
+/// @grad dx = dout where min_real < x < max_real + step, else 0; dz = 0   @source TI's "ste" [docs/ti.md 2.3]
 struct MergedQuant {
   static constexpr std::string_view name = "MergedQuant";
   static constexpr OpTraits traits{Role::quantizer, IntegerForm::frozen, KeepsGrid::no, Homogeneous::no,

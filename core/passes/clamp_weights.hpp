@@ -15,7 +15,7 @@ struct ClampedWeights {
 };
 
 /// Every weight tensor with max|w| > 15 and > 16 times its median magnitude is clamped to 120/128 of the power of two
-/// at or above the smaller of max and 16 medians. Returns what was clamped. @source [ti-semantics 1.5]
+/// at or above the smaller of max and 16 medians. Returns what was clamped. @source [docs/ti.md 1.5]
 std::vector<ClampedWeights> clamp_weights(Graph& graph);
 
 }  // namespace binade

@@ -22,7 +22,7 @@ inline bool has_bias(const Node& node) {
 int groups_of(const Node& node);
 
 /// ReLU-like: piecewise linear, so that integers apply it to the accumulator, and a quantizer goes behind it rather
-/// than in front of it [ti-semantics 2.2]. Sigmoids and their like are tables of codes: they want quantizers on both
+/// than in front of it [docs/ti.md 2.2]. Sigmoids and their like are tables of codes: they want quantizers on both
 /// sides.
 inline bool is_activation(const Node& node) {
   return role_of(node.op) == Role::activation;

@@ -15,7 +15,7 @@ using SpecMap = std::map<std::string, QuantSpec, std::less<>>;
 
 /// The activations that get a quantizer: the inputs; and every result but these: one whose only reader is an
 /// activation function (the quantizer goes behind that), one that keeps the grid of its input, and constants.
-/// @source TI's placement [ti-semantics 2.2]; beyond it, pools, resizes and softmax are quantized as the device does
+/// @source TI's placement [docs/ti.md 2.2]; beyond it, pools, resizes and softmax are quantized as the device does
 std::vector<ValueId> quantized_values(const Graph& graph);
 
 /// The parameters that get a quantizer as weights: those of Conv2d, ConvTranspose2d and Linear, PRelu's slopes, and

@@ -20,7 +20,7 @@ struct TiBias {
 /// magnitude) and whose accumulator has joint_frac = frac(input) + frac(weights).
 /// @math ratio = trunc(2^joint_frac / 2^spec.frac); ratio > b: a = clamp8(trunc(clamp16(x) / b)), adds a * b;
 ///       else adds trunc(x), where x is the quantized bias in accumulator codes
-/// @source TI edgeai, QuantTrainModule, January 2023 [ti-semantics 1.6]
+/// @source TI edgeai, QuantTrainModule, January 2023 [docs/ti.md 1.6]
 inline TiBias ti_split_bias(double real, QuantSpec spec, int joint_frac, bool input_signed) {
   TiBias bias{.b = input_signed ? 127 : 255};
   const double x = std::ldexp(fake_quantize(real, spec, Rounding::half_away), joint_frac);

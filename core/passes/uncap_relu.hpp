@@ -6,7 +6,7 @@
 namespace binade {
 
 /// Every Clip from 0 to a positive limit becomes a Relu: what bounds the activation is the end of its grid, which TI's
-/// quantizer estimates from what lies below and above the old limit alike. @source [ti-semantics 2.2, 2.8]
+/// quantizer estimates from what lies below and above the old limit alike. @source [docs/ti.md 2.2, 2.8]
 Graph uncap_relu(const Graph& graph);
 
 }  // namespace binade

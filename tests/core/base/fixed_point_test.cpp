@@ -213,7 +213,7 @@ TEST(FixedPoint, spec_for_clip_at_and_around_every_power_of_two) {
   EXPECT_THROW(spec_for_clip(1e300, 8, true), ContractError);
 }
 
-// ti-semantics, Appendix C.
+// [docs/ti.md C]
 TEST(FixedPoint, conformance_weights) {
   struct Row {
     double w, max, clip, scale;

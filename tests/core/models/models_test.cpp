@@ -25,7 +25,7 @@ struct Published {
 };
 
 // Parameters: torchvision's and Keras' documentation, MLPerf Tiny's reference code, the RegNet paper's 5.2, 7.3, 9.2
-// and 15.3 M, the sum over the paper's table (resnet20: 0.27 M). MACs: [ti-semantics 6.4]; torchvision's documentation
+// and 15.3 M, the sum over the paper's table (resnet20: 0.27 M). MACs: [docs/ti.md 6.4]; torchvision's documentation
 // rounds the ResNets' to 1.81 and 4.09 G; resnet20: 16 * 27 * 1024 + 6 * 2304 * 1024 + 50688 * 256 + 202752 * 64, +
 // 640. 0: published nowhere.
 constexpr Published kPublished[] = {
@@ -53,7 +53,7 @@ constexpr Published kPublished[] = {
     {"mlperf_dscnn", 24908, 0, 0},
     {"mlperf_mobilenet_v1", 221794, 0, 0},
     {"mlperf_autoencoder", 269992, 0, 0},
-    // [ti-semantics 6.4], convolutions only.
+    // [docs/ti.md 6.4], convolutions only.
     {"mobilenet_v2_deeplabv3lite", 0, 3545358336, 3545358336},
     {"mobilenet_v2_unetlite", 0, 2204264448, 2204264448},
     {"mobilenet_v2_fpnlite", 0, 3767298048, 3767298048},
@@ -79,7 +79,7 @@ TEST(Models, CountsAreThePublishedOnes) {
   }
 }
 
-// TI's tables print other numbers for some of these [ti-semantics 6.4]; we print those of TI's own definition.
+// TI's tables print other numbers for some of these [docs/ti.md 6.4]; we print those of TI's own definition.
 TEST(Models, WhereTisTablesDifferOursIsTheDefinition) {
   struct Printed {
     std::string_view name;
@@ -111,7 +111,7 @@ TEST(Models, FamiliesForMicrocontrollersRise) {
   }
 }
 
-/// [ti-semantics B]: the layers of a decoder, in order, in thousands of multiply-accumulates.
+/// [docs/ti.md B]: the layers of a decoder, in order, in thousands of multiply-accumulates.
 TEST(Models, UnetLiteHasTheLayersOfItsDefinition) {
   const Graph graph = build_graph(find_model("mobilenet_v2_unetlite"), {.random = false});
   std::vector<std::int64_t> macs;
