@@ -7,7 +7,8 @@ BUILD=${BINADE_BUILD:-build}
 DEMO=${BINADE_DEMO:-out/demo}
 PACKAGES=(cmake ninja-build ccache g++ git pkg-config libeigen3-dev libopencv-dev libpng-dev libjpeg-dev zlib1g-dev libhdf5-dev
           libboost-program-options-dev libboost-dev libdnnl-dev ocl-icd-opencl-dev libonnx-dev libprotobuf-dev protobuf-compiler
-          nlohmann-json3-dev libfmt-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev)
+          nlohmann-json3-dev libfmt-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev
+          python3 python3-h5py)  # the last two run the documents' commands
 CI_PACKAGES=(clang-format clang-16 clang-tidy-16 libclang-rt-16-dev)  # clang 14 lacks parts of C++20
 COVERAGE_PACKAGES=(lcov)
 
