@@ -15,7 +15,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 
 /// For writers that want a path of their own: `write(temporary)` makes the file, which is then flushed and renamed.
-/// Whatever `write` throws leaves `path` as it was and no temporary behind.
+/// If `write` throws, `path` stays as it was and the temporary file is removed.
 void write_file_atomically(const std::filesystem::path& path,
                            const std::function<void(const std::filesystem::path& temporary)>& write);
 

@@ -13,7 +13,7 @@ namespace binade {
 
 struct Checkpoint {
   Model model;
-  std::string extra;  ///< whatever the writer wanted to keep: a configuration, an optimiser's state (as JSON text)
+  std::string extra;  ///< text of the writer: a configuration, or an optimizer's state as JSON
 };
 
 /// Writes graph, parameters, preprocessing, classes and notes; an old file is replaced in one step.
@@ -25,12 +25,12 @@ void save_checkpoint(const Model& model, const std::filesystem::path& path, cons
 /// an unknown operator or field, shapes that do not fit, a parameter that is not finite
 Checkpoint load_checkpoint(const std::filesystem::path& path);
 
-/// The structure alone as JSON text, and back with zeros for parameters: what /model holds.
+/// The structure alone as JSON text, which is what /model holds, and its inverse, with zeros for parameters.
 std::string model_to_json(const Model& model);
 /// @throws DataError for anything that is not a valid model
 Model model_from_json(const std::string& text);
 
-/// The model of a checkpoint; `extra` is not looked at.
+/// Reads the model of a checkpoint and ignores `extra`.
 extern const ModelFormat kCheckpointFormat;
 
 }  // namespace binade

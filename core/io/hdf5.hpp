@@ -1,4 +1,4 @@
-// HDF5 behind values: files, groups by path, tensors, strings and attributes. Every failure is a DataError.
+// HDF5 files as values: files, groups by path, tensors, strings and attributes. Every failure is a DataError.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ struct H5Array {
 /// std::int64_t or std::uint64_t; HDF5 converts on reading. Messages name the file and the path. Not thread-safe, like
 /// the library.
 ///
-/// What is read lies inside the file: links that are not hard ones, external storage, virtual data sets and filters
+/// All that is read lies inside the file: links that are not hard ones, external storage, virtual data sets and filters
 /// other than deflate are refused, and no memory is taken that the file does not account for. The disk is not written
 /// to by the library, which cannot bear it when that fails.
 class Hdf5File {

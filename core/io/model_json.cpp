@@ -115,7 +115,7 @@ void add_value(const json& entry, Graph& graph, std::set<std::string>& names) {
 }
 
 /// Whatever depends on the image has its batch, one here; the output does depend on it. Executors rely on both: values
-/// of parameters alone (weights behind a quantizer) keep extents of their own.
+/// of parameters alone (quantized weights) keep extents of their own.
 void check_batch(const Graph& graph) {
   std::vector<bool> moves(graph.values().size());
   for (const ValueId id : graph.inputs()) moves[index_of(id)] = true;

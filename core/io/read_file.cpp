@@ -1,4 +1,4 @@
-// Reading a file at once, and nothing but a file: a pipe would wait for a writer, a device never ends.
+// Reads a whole regular file; refuses others, since a pipe would wait for a writer and a device may never end.
 #include "core/io/read_file.hpp"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-// HDF5 files behind a block that holds the digest of the rest: written in one step, never read when damaged.
+// HDF5 files preceded by a block that holds the digest of the rest: written in one step, refused when damaged.
 //
 // The file starts with 512 bytes of text: a line that names its kind, `bytes <n>` and `sha256 <digest>` over all that
 // follows; what follows is plain HDF5 (h5dump reads it).
@@ -14,7 +14,7 @@
 
 namespace binade {
 
-/// How a kind of file begins and is called.
+/// How a kind of file begins and what messages call it.
 struct SealedKind {
   std::string_view first_line;  ///< "Binade checkpoint"
   std::string_view noun;        ///< "checkpoint"

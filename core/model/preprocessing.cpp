@@ -1,4 +1,4 @@
-// Preprocessing as one canonical line of text, and back.
+// Writes preprocessing as one canonical line of text and reads it.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -13,7 +13,7 @@
 namespace binade {
 namespace {
 
-/// The word of an enumerator is the element at its value.
+/// The word of an enumerator is the element at the enumerator's value.
 template <class Enum>
 std::string_view word(std::span<const std::string_view> words, Enum value) {
   const auto index = static_cast<std::size_t>(value);

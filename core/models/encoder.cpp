@@ -1,4 +1,4 @@
-// Picking from an encoder's features.
+// Chooses among the features of an encoder.
 #include "core/models/encoder.hpp"
 
 #include <algorithm>

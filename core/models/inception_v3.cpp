@@ -8,7 +8,7 @@
 namespace binade {
 namespace {
 
-/// One network under construction; layers are numbered as they come, which is how Keras names them.
+/// One network under construction; layers are numbered in the order in which they are added, as Keras names them.
 class Inception {
  public:
   explicit Inception(const ModelOptions& options) : net_(options.seed, options.random), width_(options.width) {}
@@ -30,7 +30,7 @@ class Inception {
   }
 
  private:
-  /// Kernel rows x columns; batch norm without a scale; ReLU.
+  /// A convolution of `rows` x `columns`, batch norm without a scale, ReLU.
   ValueId conv(ValueId x, int channels, int rows, int columns, int stride = 1, Padding padding = Padding::same) {
     const std::string suffix = layers_ == 0 ? "" : "_" + std::to_string(layers_);
     ++layers_;
@@ -61,7 +61,7 @@ class Inception {
     return net_.add("mixed" + std::to_string(blocks_++), Concat{}, std::move(branches));
   }
 
-  // The kinds of blocks, by the order in which they come.
+  // The kinds of blocks, in the order in which they occur.
   ValueId small(ValueId x, int pooled) {
     const ValueId narrow = conv(x, 64, 1, 1);
     const ValueId five = conv(conv(x, 48, 1, 1), 64, 5, 5);

@@ -9,7 +9,7 @@
 namespace binade {
 namespace {
 
-/// Keras' momentum is the part that is kept.
+/// Keras' momentum is the weight of the old statistics.
 constexpr NormLayer kMobileNorm{.epsilon = 1e-3, .momentum = 0.01};
 constexpr NormLayer kResNetNorm{.epsilon = 1.001e-5, .momentum = 0.01};
 
@@ -18,7 +18,7 @@ ValueId conv_bn(Builder& net, const std::string& conv, const std::string& norm, 
   return net.batch_norm(norm, net.conv(conv, x, layer), kResNetNorm);
 }
 
-/// 1x1 (with the stride), 3x3, 1x1 to four times the channels.
+/// 1x1 (with the stride), 3x3, then 1x1 to four times the channels.
 ValueId bottleneck(Builder& net, const std::string& name, ValueId x, int channels, int stride, bool projected) {
   const auto part = [&](const char* index, ValueId from, const ConvLayer& layer) {
     return conv_bn(net, name + "_" + index + "_conv", name + "_" + index + "_bn", from, layer);
@@ -39,7 +39,7 @@ Graph build_resnet(const ModelOptions& options, const std::array<int, 4>& depths
   ValueId x = net.input("input", options.input);
   x = conv_bn(net, "conv1_conv", "conv1_bn", x, {.channels = scaled(64), .kernel = 7, .stride = 2});
   x = net.activation("conv1_relu", x, Activation::relu);
-  // Keras pads with zeros in front of the pool: behind a ReLU no maximum can tell.
+  // Keras pads with zeros before the pool: after a ReLU this does not change any maximum.
   x = net.add("pool1_pool",
               MaxPool{.kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1}, {x});
   for (int stage = 0; stage < 4; ++stage) {

@@ -20,7 +20,7 @@ Graph build_fc(const ModelOptions& options, const std::vector<int>& hidden) {
   return std::move(net).finish(net.linear("classifier", x, options.classes));
 }
 
-/// Three times a 3x3 convolution with batch norm and ReLU, to twice the channels, each with a pool behind it but the
+/// Three times a 3x3 convolution with batch norm and ReLU, to twice the channels, each followed by a pool except the
 /// last, whose pixels are averaged.
 Graph build_cnn(const ModelOptions& options, int channels) {
   Builder net(options.seed, options.random);

@@ -9,7 +9,7 @@ namespace {
 
 constexpr NormLayer kNorm{.epsilon = 1e-3, .momentum = 0.01};
 
-/// Layers as TensorFlow has them: a bias in front of every batch norm, "same" padding.
+/// Layers as TensorFlow has them: a bias before every batch norm, "same" padding.
 class Tiny {
  public:
   explicit Tiny(const ModelOptions& options) : net(options.seed, options.random) {}

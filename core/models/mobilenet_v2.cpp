@@ -12,7 +12,7 @@
 namespace binade {
 namespace {
 
-/// `repeats` inverted residuals; the first has the stride.
+/// Builds `repeats` inverted residuals; the first has the stride.
 struct Stage {
   int expand, channels, repeats, stride;
 };
@@ -65,7 +65,7 @@ Features build_features(Builder& net, ValueId x, double width, const Plan& plan)
 Graph build(const ModelOptions& options, const Plan& plan) {
   Builder net(options.seed, options.random);
   const Features features = build_features(net, net.input("input", options.input), options.width, plan);
-  // A narrow network keeps the full head: torchvision's rule.
+  // A narrow network keeps the full head, as in torchvision.
   const std::string head = "features." + std::to_string(features.size());
   ValueId x = net.conv(head + ".0", features.back().value,
                        {.channels = scaled_channels(plan.head, std::max(1.0, options.width))});

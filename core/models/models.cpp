@@ -1,4 +1,4 @@
-// What is common to building any network of the table.
+// Builds any network of the table: defaults, preprocessing, counts.
 #include "core/models/models.hpp"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ void check_range(const ModelEntry& entry, std::string_view what, double value, d
 constexpr std::array<double, 3> kMean{123.675, 116.28, 103.53};
 constexpr std::array<double, 3> kDeviation{58.395, 57.12, 57.375};
 
-/// Short side to 256/224 of the crop, but images below 100 pixels as they come.
+/// Resizes the short side to 256/224 of the crop; images for small inputs and street scenes are stretched instead.
 Preprocessing preprocessing_of(InputRule rule, const Shape& input) {
   Preprocessing made;
   const int crop = std::min(input.h, input.w);

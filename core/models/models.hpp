@@ -10,36 +10,36 @@
 
 namespace binade {
 
-/// What may vary about a network of the zoo. What is left at zero (or negative) is as the table says.
+/// What may vary about a network of the zoo. Zero (or negative) means the value of the table.
 struct ModelOptions {
-  std::uint64_t seed = 0;  ///< of the initial parameters
+  std::uint64_t seed = 0;  ///< seed of the initial parameters
   bool random = true;      ///< false: weights are zeros, enough to count them, and quick
-  double width = 1;        ///< factor on the channels, for the networks that have it
+  double width = 1;        ///< factor on the channels, for networks that have one
   int classes = 0;
   Shape input{1, 0, 0, 0};
   double dropout = -1;  ///< probability before the classifier, or in the decoder
 };
 
-/// How the definition's home turns images (0..255, RGB) into inputs.
+/// How the original implementation turns images (0..255, RGB) into inputs.
 enum class InputRule : std::uint8_t {
-  imagenet,    ///< less ImageNet's mean, over its deviation
+  imagenet,    ///< minus ImageNet's mean, divided by its deviation
   tensorflow,  ///< x / 127.5 - 1
-  caffe,       ///< BGR, less ImageNet's mean
+  caffe,       ///< BGR, minus ImageNet's mean
   unit,        ///< x / 255
-  raw,         ///< as they come
+  raw,         ///< unchanged
   street,      ///< (x - 128) / 64, the whole image stretched to the input: TI's segmentation networks
 };
 
 struct ModelEntry {
   std::string_view name, summary;
-  /// Wants every option set: see build_graph.
+  /// Every option must be set; build_graph() sets those that are not.
   Graph (*build)(const ModelOptions&);
   Shape input{1, 224, 224, 3};  ///< n = 1
   int classes = 1000;
   double dropout = 0;
   bool has_width = false;
   int smallest = 32;  ///< height and width
-  /// The home's count of parameters includes running statistics: Keras.
+  /// Whether the original implementation counts running statistics as parameters, as Keras does.
   bool counts_statistics = false;
   InputRule rule = InputRule::imagenet;
   Task task = Task::classification;
@@ -51,14 +51,14 @@ std::span<const ModelEntry> model_table();
 /// @throws UsageError for an unknown name, with all known ones and the nearest
 const ModelEntry& find_model(std::string_view name);
 
-/// Parameters as the network's home counts them: what its papers and pages print.
+/// Parameters as the original implementation counts them, which is what its papers and pages print.
 std::int64_t published_parameters(const ModelEntry& entry, const Graph& graph);
 
 /// The network with the table's values for the options that are not set.
 /// @throws UsageError for a width that the network does not have, or an option out of its range
 Graph build_graph(const ModelEntry& entry, ModelOptions options = {});
 
-/// The same with all that is needed to use it.
+/// The same with everything else that a model has: preprocessing, task, names.
 Model build_model(std::string_view name, const ModelOptions& options = {});
 
 // The builders, one file per family.

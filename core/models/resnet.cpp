@@ -12,20 +12,20 @@ ValueId conv_bn(Builder& net, const std::string& conv, const std::string& norm, 
   return net.batch_norm(norm, net.conv(conv, x, layer));
 }
 
-/// The shortcut of a block that changes the extents: a 1x1 convolution.
+/// The shortcut of a block that changes the extents is a 1x1 convolution.
 ValueId projected(Builder& net, const std::string& name, ValueId x, int channels, int stride) {
   if (stride == 1 && net.channels(x) == channels) return x;
   return conv_bn(net, name + ".downsample.0", name + ".downsample.1", x, {.channels = channels, .stride = stride});
 }
 
-/// Two 3x3 convolutions, to be added to the shortcut.
+/// Two 3x3 convolutions; their result is added to the shortcut.
 ValueId basic_block(Builder& net, const std::string& name, ValueId x, int channels, int stride) {
   ValueId y = conv_bn(net, name + ".conv1", name + ".bn1", x, {.channels = channels, .kernel = 3, .stride = stride});
   y = net.activation(name + ".relu1", y, Activation::relu);
   return conv_bn(net, name + ".conv2", name + ".bn2", y, {.channels = channels, .kernel = 3});
 }
 
-/// 1x1, 3x3 (with the stride), 1x1 to four times the channels.
+/// 1x1, 3x3 (with the stride), then 1x1 to four times the channels.
 ValueId bottleneck(Builder& net, const std::string& name, ValueId x, int channels, int stride) {
   ValueId y = conv_bn(net, name + ".conv1", name + ".bn1", x, {.channels = channels});
   y = net.activation(name + ".relu1", y, Activation::relu);
@@ -56,7 +56,7 @@ Graph build_imagenet(const ModelOptions& options, const std::array<int, 4>& dept
     for (int i = 0; i < depths[static_cast<std::size_t>(stage)]; ++i) {
       const std::string name = "layer" + std::to_string(stage + 1) + "." + std::to_string(i);
       const int stride = i == 0 && stage > 0 ? 2 : 1;
-      // The shortcut last, as torchvision computes it: the order of the weights in an exported file.
+      // The shortcut comes last, as in torchvision, so that weights have the order of an exported file.
       const ValueId y = (is_bottleneck ? bottleneck : basic_block)(net, name, x, channels, stride);
       const ValueId shortcut = projected(net, name, x, net.channels(y), stride);
       x = joined(net, name, is_bottleneck ? ".relu3" : ".relu2", y, shortcut);

@@ -1,6 +1,6 @@
 // TI's light decoders for semantic segmentation: DeepLabV3Lite, UNetLite, FPNLite. @source [docs/ti.md 6.3]
 //
-// The encoder's nodes and parameters are called as in its classification network, those of the decoder begin with
+// The encoder's nodes and parameters have the names of the classification network; names in the decoder begin with
 // "decoder.". Result: one logit per class and pixel of the input.
 #include <algorithm>
 #include <string>
@@ -11,7 +11,7 @@
 namespace binade {
 namespace {
 
-/// What the parts of a decoder share.
+/// The settings that all parts of a decoder share.
 struct Decoder {
   Builder& net;
   int group_width;  ///< channels per group where MobileNet's decoders are depthwise
@@ -45,7 +45,7 @@ struct Decoder {
     return unit(name + ".out", joined, {.channels = channels});
   }
 
-  /// Bilinear, pixels as areas, to the extents of `like`.
+  /// Bilinear interpolation (half-pixel centres) to the extents of `like`.
   ValueId enlarged(const std::string& name, ValueId x, const Shape& like) const {
     return net.add(name, Resize{.height = like.h, .width = like.w}, {x});
   }
@@ -53,7 +53,7 @@ struct Decoder {
     return enlarged(name, x, net.shape(like));
   }
 
-  /// The classes of every pixel, at the extents of the input.
+  /// The logits of every pixel, at the extents of the input.
   ValueId predict(ValueId x, const ModelOptions& options) const {
     x = normal("decoder.predict.dw", x, grouped(x));
     x = net.conv("decoder.predict.pw", x, {.channels = options.classes});
@@ -61,7 +61,7 @@ struct Decoder {
   }
 };
 
-/// Strides of the shortcuts that a decoder passes on its way up.
+/// Strides at which a decoder takes shortcuts from the encoder, deepest first.
 constexpr int kUnetStrides[] = {16, 8, 4, 2};
 constexpr int kFpnStrides[] = {16, 8, 4};
 

@@ -11,7 +11,7 @@ ValueId conv_relu(Builder& net, const std::string& name, const std::string& act,
   return net.activation(act, net.conv(name, x, layer), Activation::relu);
 }
 
-/// 1x1 to few channels, then 1x1 and 3x3 side by side.
+/// A fire module: 1x1 to few channels, then 1x1 and 3x3 in parallel, concatenated.
 ValueId fire(Builder& net, const std::string& name, ValueId x, int squeezed, int expanded) {
   const auto conv = [&](const std::string& part, ValueId from, int channels, int kernel) {
     return conv_relu(net, name + "." + part, name + "." + part + "_activation", from,

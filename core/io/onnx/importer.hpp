@@ -77,7 +77,7 @@ class NodeView {
   Graph& graph() const { return importer_.graph(); }
   const ::onnx::NodeProto& proto() const { return proto_; }
   const std::string& op() const { return proto_.op_type(); }
-  /// The node's name; for nameless nodes, that of its first output.
+  /// The node's name, or the name of its first output if it has none.
   const std::string& name() const { return name_; }
   int opset() const { return importer_.opset(); }
 

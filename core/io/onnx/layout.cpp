@@ -110,7 +110,7 @@ void import_unsqueeze(const NodeView& node) {
   node.result(0, std::move(result));
 }
 
-/// The extents behind the batch that a Reshape asks for. `wanted` holds kBatch, 0 and -1 as ONNX allows.
+/// The extents after the batch that a Reshape asks for. `wanted` holds kBatch, 0 and -1 as ONNX allows.
 Dims extents_of_one_image(const NodeView& node, const Activation& x, const Dims& wanted) {
   const Shape& shape = node.graph().shape(x.id);
   const auto refuse = [&]() -> Dims {
@@ -154,7 +154,7 @@ std::pair<Dims, std::vector<Axis>> without_ones(const Activation& x, const Shape
   return found;
 }
 
-/// Splits {a, b, ...} behind the channels into height and width.
+/// Splits {a, b, ...}, the axes after the channels, into height and width.
 Shape with_pixels(const Dims& rest, std::size_t first, int channels) {
   Shape shape{1, 1, 1, channels};
   if (rest.size() > first) shape.h = static_cast<int>(rest[first]);

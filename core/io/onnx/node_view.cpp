@@ -150,7 +150,7 @@ std::vector<int> NodeView::integer_list(int i, std::string_view what) const {
 namespace {
 
 /// The reshape that makes the axes of an activation those that are wanted, if the elements already lie in that order in
-/// memory: those of a row that became channels, for example.
+/// memory, for example in a row that became channels.
 std::optional<Reshape> relabeled(const Activation& x, const Shape& shape, const std::vector<Axis>& wanted) {
   std::map<Axis, Axis> names;  // of the axes whose extent is not 1, in the order of memory
   std::map<Axis, int> extents;

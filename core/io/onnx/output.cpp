@@ -18,7 +18,7 @@ std::string list_outputs(const ::onnx::GraphProto& graph) {
   return text;
 }
 
-/// Whether the order of the axes is one of n, c, h, w or n, h, w, c, those of extent 1 aside: then rows are rows.
+/// Whether the order of the axes is one of n, c, h, w or n, h, w, c, ignoring axes of extent 1.
 bool is_upright(const Activation& activation, const Shape& shape) {
   const auto place = [&](Axis axis) {
     return std::find(activation.axes.begin(), activation.axes.end(), axis) - activation.axes.begin();
