@@ -1,4 +1,4 @@
-// Accumulators one by one, from the formulas of the manual.
+// Computes single accumulators from the formulas in program.hpp.
 #include "core/integer/accumulator.hpp"
 
 namespace binade {
@@ -12,14 +12,14 @@ class Reader {
  public:
   Reader(const Program& program, std::span<const std::byte> arena) : program_(program), arena_(arena) {}
 
-  /// 0 outside the tensor.
+  /// The code at a position; 0 outside the tensor.
   std::int64_t at(const Region& region, Place p) const {
     const Shape& s = region.shape;
     if (p.y < 0 || p.y >= s.h || p.x < 0 || p.x >= s.w) return 0;
     const std::byte* base = (region.constant ? program_.constants.data() : arena_.data()) + region.offset;
     return load_code(base, (std::int64_t{p.y} * s.w + p.x) * s.c + p.c, region.spec);
   }
-  /// Extents of one are repeated.
+  /// The code at a position; axes of extent 1 are broadcast.
   std::int64_t broadcast(const Region& region, Place p) const {
     const Shape& s = region.shape;
     return at(region, {s.h == 1 ? 0 : p.y, s.w == 1 ? 0 : p.x, s.c == 1 ? 0 : p.c});

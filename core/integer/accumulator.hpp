@@ -10,8 +10,8 @@
 
 namespace binade {
 
-/// The accumulator behind element `index` (of the packed h x w x c result) of an instruction whose operands are in the
-/// arena. Nothing for instructions that have none, and for elements that the instruction does not write.
+/// The accumulator that gave element `index` (of the packed h x w x c result) of an instruction whose operands are in
+/// the arena. Nothing for instructions that have none, and for elements that the instruction does not write.
 std::optional<std::int64_t> accumulator_at(const Program& program, int instruction, std::span<const std::byte> arena,
                                            std::int64_t index);
 

@@ -4,7 +4,7 @@
 namespace binade::interpreter {
 namespace {
 
-/// Where the codes of an operand lie under an output of larger extents: those of extent 1 are repeated.
+/// An operand of an operation with a larger output: axes of extent 1 are broadcast.
 struct Operand {
   const std::byte* codes;
   const Region& region;

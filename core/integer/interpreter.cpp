@@ -7,7 +7,7 @@
 namespace binade {
 namespace {
 
-/// Whether the codes are those of the spec; others would lead out of tables.
+/// Whether all codes are in the range of the spec; others would be outside of tables.
 bool holds_codes(std::span<const std::byte> bytes, const Region& region) {
   const QuantSpec spec = region.spec;
   if (spec.bits == 8 || spec.bits == 16) return true;

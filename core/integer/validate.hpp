@@ -1,4 +1,4 @@
-// What checking a program is made of: sentences about numbers that nobody has vouched for.
+// The parts of the check of a program whose numbers are not trusted yet.
 #pragma once
 
 #include <algorithm>

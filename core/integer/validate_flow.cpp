@@ -7,7 +7,7 @@
 namespace binade::validation {
 namespace {
 
-/// A tensor whose bytes nobody else has written since.
+/// A tensor whose bytes have not been overwritten since it was written.
 struct Alive {
   Region region;
   std::vector<bool> channels;  ///< written so far; empty when all are

@@ -16,7 +16,7 @@ constexpr int kLeastBlock = 48;         ///< pixels
 constexpr std::int64_t kHeavyWeights = 256 << 10;
 constexpr std::int64_t kUnitWork = 500'000;  ///< multiplications that are worth handing to another thread
 constexpr int kMaxUnits = 16;
-constexpr std::int64_t kSharedWeights = 512 << 10;  ///< that every thread may read all of
+constexpr std::int64_t kSharedWeights = 512 << 10;  ///< weights up to this size are read in full by every thread
 constexpr int kLeastPixels = 24;                    ///< of a unit: fewer read the weights too often
 
 /// How the work of a phase is cut for threads: by pixels, or by output channels where weights are the larger operand or
@@ -40,14 +40,14 @@ Cut cut_of(std::int64_t pixels, int depth, int channels) {
   return {per_unit, channels, ceil_div(pixels, per_unit), 1};
 }
 
-/// A phase with all that is prepared for it.
+/// A phase with its packed weights and its plan.
 struct PhaseWork {
   Phase phase;
   Cut cut;
   PackedPhase packed;
   Gatherer gatherer;
   bool direct;         ///< pixels of the input are the rows of the matrix as they lie
-  std::int64_t block;  ///< pixels that are gathered at once
+  std::int64_t block;  ///< pixels that are gathered together
 };
 
 bool is_direct(const Phase& phase, const EngineTensor& in) {

@@ -26,7 +26,7 @@ struct Engine::Parts {
   Block<std::byte> scratch;
   std::size_t lane_bytes = 0;
 
-  /// Memory for `images` at once. It is cleared once: what lies between channels and pitch then never depends on
+  /// Memory for `images` in flight. It is cleared once, so that bytes between channels and pitch do not depend on
   /// chance.
   void reserve(int images) {
     while (static_cast<int>(arenas.size()) < images) {

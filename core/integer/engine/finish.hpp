@@ -1,4 +1,4 @@
-// From a Requant to what kernels do at the end of an accumulation.
+// Translates a Requant to the parameters of the kernels' last step.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ std::optional<Finishing> finishing_of(const Program& program, const Requant& req
 /// Of an addition of bytes; null where it has slopes or does not fit in 32 bits.
 std::optional<Finishing> finishing_of_add(const Program& program, const AddInstr& add);
 
-/// The kernels' word for a rounding.
+/// The rounding as kernels name it.
 Round round_of(Rounding rounding);
 
 /// One per channel and `padding` zeros, from the program's constants; empty where there are none.

@@ -37,7 +37,7 @@ struct PackedDepthwise {
   std::size_t bytes() const { return weights.size() + starts.size() * sizeof(std::int32_t); }
 };
 
-/// As kernels' Depthwise wants them; with `three` as Depthwise3x3 does.
+/// In the order of the kernels' Depthwise, or of Depthwise3x3 if `three`.
 PackedDepthwise pack_depthwise(const Program& program, const ConvInstr& conv, const EngineTensor& in,
                                std::int32_t start, bool three);
 

@@ -90,7 +90,7 @@ namespace {
 
 /// Columns of a line of a phase whose runs lie inside the image's width: [begin, end).
 std::pair<int, int> inner_columns(const Phase& phase, int width) {
-  int left = 0, right = 0;  // how far runs reach before and behind their base pixel
+  int left = 0, right = 0;  // how far runs reach before and after their base pixel
   for (const Run& run : phase.runs) {
     left = std::max(left, -run.dx);
     right = std::max(right, run.dx + phase.run_pixels);

@@ -36,7 +36,7 @@ class MaxPoolStep : public Step {
   }
 
  private:
-  /// The maxima of columns of the window first, then those of lines of such columns.
+  /// First the maxima of the window's columns, then the maxima over rows of these.
   void run_row(const Frame& frame, int y) const {
     const int channels = round_up(in_.shape.c, kLanes);
     auto* const met = reinterpret_cast<const std::uint8_t**>(frame.lane_scratch());
@@ -154,7 +154,7 @@ class AveragePoolStep : public Step {
     }
   }
 
-  /// Rounded once.
+  /// The sum is rounded once.
   std::int64_t quotient(std::int64_t acc, std::int64_t divisor) const {
     const Requant& how = pool_.requant;
     return how.shift > 0 ? round_quotient(acc, divisor << how.shift, how.rounding)

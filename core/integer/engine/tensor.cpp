@@ -1,4 +1,4 @@
-// Between the layout of regions and that of the engine.
+// Converts between the layout of regions and the layout of the engine.
 #include "core/integer/engine/tensor.hpp"
 
 #include <cstring>

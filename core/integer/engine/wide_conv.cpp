@@ -27,7 +27,7 @@ struct WidePhase {
   bool fetches;               ///< weights come from far away
   std::int64_t unit_pixels;   ///< how work is cut for threads: by pixels,
   int unit_blocks;            ///< or by blocks of channels; depends on shapes only
-  std::int64_t block_pixels;  ///< pixels that are gathered at once
+  std::int64_t block_pixels;  ///< pixels that are gathered together
 };
 
 bool is_direct(const Phase& phase, const EngineTensor& in) {

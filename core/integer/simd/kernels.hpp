@@ -16,9 +16,9 @@
 namespace binade::integer {
 
 inline constexpr int kLanes = 16;       ///< channels of a panel of packed weights
-inline constexpr int kMaxRows = 16;     ///< pixels that a kernel may work on at once
-inline constexpr int kMaxColumns = 64;  ///< channels that a kernel may work on at once
-inline constexpr int kTailBytes = 64;   ///< that must be readable, and for tensors writable, behind every buffer
+inline constexpr int kMaxRows = 16;     ///< most pixels of one kernel call
+inline constexpr int kMaxColumns = 64;  ///< most channels of one kernel call
+inline constexpr int kTailBytes = 64;   ///< bytes after every buffer that must be readable, and for tensors writable
 
 enum class Round : std::uint8_t { half_up, half_away, half_even };
 
@@ -36,7 +36,7 @@ struct Finish {
   Round round = Round::half_up;
   FinishKind kind = FinishKind::folded;
   std::int32_t slope_frac = 0;
-  const std::int32_t* slopes = nullptr;  ///< one per channel, kTailBytes behind them; or null
+  const std::int32_t* slopes = nullptr;  ///< one per channel, followed by kTailBytes; or null
 };
 
 /// Where the channel n of `channels` lies in packed weights and start values: in order, but four whole panels share
@@ -55,7 +55,7 @@ struct Gemm {
   const std::uint8_t* a;
   std::ptrdiff_t a_stride;
   int rows, quads, panel_quads, channels;
-  bool exact_store;  ///< bytes of out behind `channels` must not be touched; else the last panel is written whole
+  bool exact_store;  ///< bytes of out after `channels` must not be written; else the last panel is written whole
   const std::int8_t* w;
   const std::int32_t* start;
   std::uint8_t* out;
@@ -64,7 +64,7 @@ struct Gemm {
 };
 
 /// rows[p * row_bytes + r * run_bytes ..] = from[r][p * step ..], run_bytes each, for all runs r of all pixels. What
-/// lies behind a run in its row, and up to kTailBytes behind the last row, may be overwritten with anything.
+/// lies after a run in its row, and up to kTailBytes after the last row, may be overwritten with anything.
 struct Gather {
   const std::uint8_t* const* from;
   int runs, run_bytes;
@@ -97,7 +97,7 @@ struct Depthwise {
   Finish finish;
 };
 
-/// Output columns that a kernel works on at once: four input rows of them stay in the first cache.
+/// Output columns of one kernel call: four input rows of them stay in the first-level cache.
 inline constexpr int kMaxStrip = 112;
 static constexpr int depthwise_strip(int pitch) {
   return pitch >= 4096 / 28 ? 28 : (pitch <= 4096 / kMaxStrip ? kMaxStrip : 4096 / pitch);

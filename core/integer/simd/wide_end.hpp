@@ -94,7 +94,7 @@ struct WideEnd {
   bool deep, words, flips, adds, clamps;
 };
 
-/// What lies in memory is read again behind it: constants that are needed once per tile must not take registers all
+/// Values in memory are read again after it: constants that are needed once per tile must not take registers all
 /// the time.
 inline __attribute__((always_inline)) void forget_memory() {
   asm volatile("" : : : "memory");

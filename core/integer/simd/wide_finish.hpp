@@ -1,4 +1,4 @@
-// Accumulators become stored codes, in loops that compilers turn into vectors: every way of rounding.
+// Turns accumulators into stored codes with every rounding, in loops that compilers vectorize.
 #pragma once
 
 #include "core/integer/simd/wide_kernels.hpp"
@@ -6,7 +6,7 @@
 namespace binade::integer {
 namespace {
 
-constexpr int kWideRow = 128;  ///< codes that loops work on at once
+constexpr int kWideRow = 128;  ///< codes per round of a loop
 
 inline void store_wide(const WideFinish& finish, const std::int32_t* codes, std::uint8_t* out, int count) {
   if (finish.words) {

@@ -1,4 +1,4 @@
-// Element by element, in loops that compilers turn into vectors: compiled once for each instruction set.
+// Elementwise operations in loops that compilers vectorize; compiled once for each instruction set.
 #pragma once
 
 #include "core/integer/simd/wide_finish.hpp"
