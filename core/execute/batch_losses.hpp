@@ -12,7 +12,7 @@ namespace binade {
 /// Whether a value is what CrossEntropy or Distillation makes: it has no batch extent.
 bool is_loss(const Graph& graph, ValueId id);
 
-/// A loss is a mean over what counts in the whole batch; that of a piece, over what counts there.
+/// A loss is a mean over everything that counts in the batch; a piece's loss is a mean over its own part.
 class BatchLosses {
  public:
   /// Whether the output is a loss whose labels come from an input, and losses are read by losses alone.
@@ -26,7 +26,7 @@ class BatchLosses {
   /// The values of the losses, in the order of their nodes.
   const std::vector<ValueId>& values() const { return values_; }
   /// What images [first, first + images) contribute to the loss of the batch. `of_piece`: the losses' values there;
-  /// `weights`: becomes the gradients to begin the way back with, both in the order of values().
+  /// `weights` receives the gradients with which backward begins, in the order of values().
   double part(int first, int images, std::span<const double> of_piece, std::span<double> weights) const;
 
  private:

@@ -42,7 +42,7 @@ void BatchMemory<T>::plan(const Graph& graph, const Stages& stages, const std::v
       elements += size;
     }
     if (!stages.has_batch_gradient[i] || !reaches[i]) continue;
-    // From the last stage that reads the value to the value's own; behind a norm, to the one in front of that.
+    // From the last stage that reads the value to the value's own; after a norm, to the stage before that.
     const int stage = stages.of_value[i], last = stages.count - 1;
     lifetimes.push_back({last - std::max(stages.last_reader[i], stage),
                          last - stage + (stages.is_normalized[i] ? 1 : 0), size * sizeof(T)});

@@ -1,4 +1,4 @@
-// Training image by image: stages there and back, chunks of images shared out, sums in the order of the chunks.
+// Training image by image: stages forward and backward, chunks of images per thread, sums in the order of chunks.
 #include "core/execute/depth_first.hpp"
 
 #include <algorithm>
@@ -112,7 +112,7 @@ TrainingPart DepthFirst<T>::part_of(int stage) const {
   for (std::size_t i = 0; i < part.begun.size(); ++i) {
     if (stages_.has_batch_gradient[i] && stages_.last_reader[i] > stage) part.begun[i] = true;
   }
-  for (const Norm& norm : norms_) {  // its way back comes first
+  for (const Norm& norm : norms_) {  // its backward pass comes first
     const std::size_t x = index_of(norm.x);
     if (stages_.of_node[norm.node] == stage + 1 && reaches_[x]) part.begun[x] = true;
   }
@@ -196,7 +196,7 @@ double DepthFirst<T>::forward(Runner& runner, int stage, const Call& call, std::
   return loss;
 }
 
-/// The piece's part of the loss; `begin` becomes the gradients of the losses, with which the way back begins.
+/// The piece's part of the loss; `begin` receives the gradients of the losses, with which backward begins.
 template <class T>
 double DepthFirst<T>::begin_losses(Runner& runner, const TrainingPass<T>& pass, std::size_t piece,
                                    std::vector<T>& begin) {
@@ -291,7 +291,7 @@ void DepthFirst<T>::run_stage(int stage, bool adds, const Work& work) {
   });
 }
 
-/// What a stage's sums make of the gradients, and of its norms' way back.
+/// Completes the gradients, and the backward pass of the stage's norms, from the stage's sums.
 template <class T>
 void DepthFirst<T>::collect(int stage, std::span<const View<T>> gradients) {
   const Sums& sums = sums_[static_cast<std::size_t>(stage)];

@@ -19,11 +19,11 @@ namespace binade {
 
 /// Images meet in the loss and in batch norms on batch statistics. These cut the network into stages: each image goes
 /// through a stage on one thread, forward, and later back; all wait for each other between two stages. A network
-/// without such norms has one stage, which images pass there and back at once.
+/// without such norms has one stage, which images pass forward and backward in one go.
 ///
 /// Images are shared out in chunks that depend on the batch alone, and sums over images are made in the order of the
 /// chunks: the same bits for any number of threads. Only what a later stage reads is kept for the whole batch; the
-/// rest is memory of a piece of the batch per thread, and cheap values are made again on the way back.
+/// rest is memory of a piece of the batch per thread, and cheap values are recomputed in backward.
 template <class T>
 class DepthFirst {
  public:
@@ -61,7 +61,7 @@ class DepthFirst {
   /// A batch norm on batch statistics.
   struct Norm {
     std::size_t node;
-    ValueId x, written;  ///< read; written by it or the clamp behind it
+    ValueId x, written;  ///< read; written by it or the clamp after it
     int clamp;           ///< its node, or -1
     Normalizer<T> normalizer;
     std::vector<ChannelMoments> moments;         ///< by piece

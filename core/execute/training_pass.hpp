@@ -1,4 +1,4 @@
-// A part of a graph in training: its nodes one after the other on a whole batch, every value kept for the way back.
+// A part of a graph in training: its nodes one after the other on a whole batch, every value kept for backward.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,7 @@ struct TrainingPart {
   std::vector<bool> begun;    ///< by value: something was added to the gradient before the pass
   std::vector<bool> placed;   ///< by value: the caller says where it is, with place()
   std::vector<bool> again;    ///< by node: refresh() runs it
-  /// Batch norms are given their statistics, and their way back is the caller's.
+  /// Batch norms are given their statistics, and the caller does their backward pass.
   bool given_statistics = false;
 };
 
@@ -44,7 +44,7 @@ class TrainingPass {
 
   struct Options {
     int batch = 1;
-    /// Batch norm with the clamp behind it, and clamps with the quantizer behind them, in one sweep each way: the same
+    /// Batch norm with the clamp after it, and clamps with the quantizer after them, in one sweep each way: the same
     /// bits, and what is between is not kept.
     bool fuse = true;
     bool own_memory = true;  ///< false: bind() follows
@@ -63,7 +63,7 @@ class TrainingPass {
   void lend(ValueId id, View<const T> value) { lent_[index_of(id)] = value; }
   /// Where a value of TrainingPart::placed is or will be.
   void place(ValueId id, View<T> value) { kept_[index_of(id)] = value; }
-  /// The statistics of batch norm `node`; must outlive the passes there and back.
+  /// The statistics of batch norm `node`; must outlive the forward and the backward pass.
   void give(std::size_t node, const Normalizer<T>* statistics) { given_[node] = statistics; }
 
   struct Step {

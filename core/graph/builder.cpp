@@ -17,7 +17,7 @@ std::uint64_t stream_of(std::string_view name) {
   return hash;
 }
 
-/// Padding in front of and behind one axis.
+/// Padding before and after one axis.
 std::pair<int, int> pads_of(const ConvLayer& layer, int kernel, int extent) {
   const int reach = layer.dilation * (kernel - 1);
   if (layer.padding == Padding::none) return {0, 0};

@@ -143,7 +143,7 @@ Graph rewrite(const Graph& graph, const Emit& emit) {
 
 namespace {
 
-/// Which values those in `to` depend on, not looking behind the values in `stop`.
+/// Which values those in `to` depend on, not looking past the values in `stop`.
 std::vector<bool> needed_for(const Graph& graph, std::span<const ValueId> stop, std::span<const ValueId> to) {
   std::vector<bool> needed(graph.values().size());
   for (const ValueId id : to) needed[index_of(id)] = true;

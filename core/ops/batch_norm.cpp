@@ -1,4 +1,4 @@
-// Batch norm in parts: moments, what follows from them, and the sweeps there and back.
+// Batch norm in parts: moments, what follows from them, and the forward and backward sweeps.
 #include "core/ops/batch_norm.hpp"
 
 #include <cmath>
@@ -51,7 +51,7 @@ std::vector<double> sums_about(View<const T> x, const std::vector<double>& cente
   });
 }
 
-/// The gradient that passes the clamp behind y = scale * x + shift.
+/// The gradient that passes the clamp after y = scale * x + shift.
 template <class T>
 T passed(T x, T dy, T scale, T shift, Limits<T> limits) {
   const T y = x * scale + shift;

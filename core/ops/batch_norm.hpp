@@ -1,4 +1,4 @@
-// Batch norm in parts, for those who see a batch in parts; and with the clamp behind it in one sweep each way: what the
+// Batch norm in parts, for those who see a batch in parts; and with the clamp after it in one sweep each way: what the
 // executor makes of BatchNorm and Relu or Clip.
 #pragma once
 
@@ -13,7 +13,7 @@ namespace binade {
 struct ChannelMoments {
   double pixels = 0;
   std::vector<double> mean, squares;
-  /// Those of both sets of pixels together. @source Chan et al. 1979
+  /// The moments of both sets of pixels together. @source Chan et al. 1979
   void add(const ChannelMoments& more);
 };
 
@@ -21,14 +21,14 @@ struct ChannelMoments {
 template <class T>
 ChannelMoments moments_of(View<const T> x);
 
-/// y = clamp(gamma * (x - mean) / deviation + beta), and the way back, on any part of the batch.
+/// y = clamp(gamma * (x - mean) / deviation + beta), and its backward, on any part of the batch.
 template <class T>
 class Normalizer {
  public:
   /// With statistics that do not depend on the batch.
   void set(const BatchNorm& op, View<const T> gamma, View<const T> beta, std::vector<double> mean,
            const std::vector<double>& variance);
-  /// With those of a batch, which also move `updated`: the running mean and variance, or nothing.
+  /// With the statistics of a batch, which also update `updated`: the running mean and variance, or nothing.
   /// @throws DataError for a single pixel
   void set(const BatchNorm& op, View<const T> gamma, View<const T> beta, const ChannelMoments& batch,
            std::span<const View<T>> updated);
@@ -52,7 +52,7 @@ class Normalizer {
 template <class T>
 void batch_norm_forward(const BatchNorm& op, const Forward<T>& f, Limits<T> limits);
 
-/// From the gradient of the clamped result to that of x, gamma and beta; b.out is not read.
+/// From the gradient of the clamped result to the gradients of x, gamma and beta; b.out is not read.
 template <class T>
 void batch_norm_backward(const BatchNorm& op, const Backward<T>& b, Limits<T> limits);
 

@@ -1,4 +1,4 @@
-// A quantizer with the clamp in front of it, in one sweep each way: what the executor makes of Relu or Clip and
+// A quantizer with the clamp before it, in one sweep each way: what the executor makes of Relu or Clip and
 // FakeQuant or Tqt.
 #pragma once
 
@@ -13,7 +13,7 @@ class ClampedQuantizer {
  public:
   /// Grids whose limits are exact in float.
   static constexpr int kMostBits = 16;
-  /// Whether it can do what these ops do: FakeQuant of up to kMostBits and Tqt, behind Relu, Clip or, if null, nothing.
+  /// Whether it can do what these ops do: FakeQuant of up to kMostBits and Tqt, after Relu, Clip or, if null, nothing.
   static bool supports(const Op* clamp, const Op& quantizer);
 
   ClampedQuantizer(const Op* clamp, const FakeQuant& quantizer);
@@ -29,8 +29,8 @@ class ClampedQuantizer {
     const T *x, *y, *dy;
     std::int64_t n;
   };
-  /// From the gradient of y to that of x: written to dx, which may be dy or null, or added. Returns the gradient of
-  /// what Tqt learns, else 0. The same as the ops one after the other, in every bit.
+  /// From the gradient of y to the gradient of x: written to dx, which may be dy or null, or added. Returns the
+  /// gradient of what Tqt learns, else 0. The same as the ops one after the other, in every bit.
   double backward(const Way& way, T* dx, bool add) const;
 
  private:

@@ -14,7 +14,7 @@ namespace binade {
 namespace {
 
 constexpr int kLanes = 16;  ///< of a panel of weights
-constexpr int kSlack = 64;  ///< bytes behind buffers that copies may touch
+constexpr int kSlack = 64;  ///< bytes after buffers that copies may touch
 constexpr int kMostBits = 8;
 constexpr int kMostShift = 120;  ///< the scale of sums is a normal float
 

@@ -8,7 +8,7 @@
 namespace binade {
 namespace {
 
-/// Extent of a pooled axis. ceil_mode keeps a last, partial window unless it starts in the padding behind the image.
+/// Extent of a pooled axis. ceil_mode keeps a last, partial window unless it starts in the padding after the image.
 int pooled_extent(int extent, int kernel, int stride, int before, int after, bool ceil_mode) {
   const int room = extent + before + after - kernel;
   if (room < 0) return 0;

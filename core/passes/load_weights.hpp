@@ -1,4 +1,4 @@
-// Weights of one network in another that has the same layers, all of them or those of its encoder.
+// Copies weights between networks that have the same layers: all layers, or the encoder's.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ struct LoadedWeights {
   std::vector<std::string> differences;
 };
 
-/// Gives the layers (Conv2d, ConvTranspose2d, Linear, each with the batch norm behind it) of `network` the weights of
+/// Gives the layers (Conv2d, ConvTranspose2d, Linear, each with the batch norm after it) of `network` the weights of
 /// `source`, so that a layer computes what it computed there:
 /// - batch norm on both sides: its parameters and epsilon, too. A bias that only the source's layer has moves into the
 ///   running mean.

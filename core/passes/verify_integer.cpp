@@ -19,7 +19,7 @@
 namespace binade {
 namespace {
 
-/// Everything one image left behind.
+/// All results of one image.
 struct Trace {
   std::vector<std::vector<std::byte>> tensors;  ///< codes, by index in Program::tensors
   std::vector<std::byte> output;
@@ -119,7 +119,7 @@ struct IntegerVerifier::Impl {
     return operation_name(program.code[static_cast<std::size_t>(instruction)].operation);
   }
 
-  /// Runs the image once more, for the accumulator behind a mismatch.
+  /// Runs the image once more, for the accumulator of a mismatch.
   void explain(Mismatch& mismatch, std::span<const std::byte> in) const {
     if (mismatch.instruction < 0) return;
     struct Watch {

@@ -34,7 +34,7 @@ ValueId source_of(const Graph& graph, ValueId id) {
   return id;
 }
 
-/// The values behind a node, its own among them; none if one of them is read by a layer with weights.
+/// The values after a node, its own among them; none if one of them is read by a layer with weights.
 std::vector<ValueId> results_behind(const Graph& graph, const Node& layer) {
   std::vector<bool> behind(graph.values().size());
   behind[index_of(layer.out)] = true;

@@ -9,7 +9,7 @@
 namespace binade {
 
 /// A layer with a width of its own, for its weights and for the activation that it reads. Of a layer that no other
-/// layer with weights follows, all that comes behind it, too: the network's result.
+/// layer with weights follows, everything after it, too: the network's result.
 struct LayerWidth {
   /// The name of a node with weights; "first" and "last" are those of the graph, which the literature keeps at 8 bits.
   std::string layer;

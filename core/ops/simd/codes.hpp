@@ -6,7 +6,7 @@
 
 namespace binade::simd {
 
-/// y[r][n] = bias[n] + scale * (start[n] + sum_k a[r][k] * w[n][k]), the sum in int32, rounded once behind it.
+/// y[r][n] = bias[n] + scale * (start[n] + sum_k a[r][k] * w[n][k]), the sum in int32, rounded once after it.
 /// @shape a: rows of 4 * quads bytes; w: {panels, quads, 16, 4}; start, bias: {panels, 16}; panels = ceil(channels /
 /// 16)
 struct CodeProduct {

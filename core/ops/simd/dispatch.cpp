@@ -1,4 +1,4 @@
-// Chooses the float kernels of convolutions, batch norm, softmax, codes and the quantizers' way back for this CPU.
+// Chooses the float kernels of convolutions, batch norm, softmax, codes and the quantizers' backward for this CPU.
 #include "core/base/cpu.hpp"
 #include "core/ops/simd/codes.hpp"
 #include "core/ops/simd/depthwise.hpp"

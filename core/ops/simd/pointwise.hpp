@@ -12,7 +12,7 @@ namespace binade::simd {
 /// y[p, n] = b[n] + sum_k x[p, k] * w[n, k], then the epilogue. Every sum starts at b and takes k in order.
 struct Pointwise {
   const float* x;  ///< {pixels, depth}
-  const float* w;  ///< packed: {ceil(channels / width), depth, width}, zeros behind the last channel
+  const float* w;  ///< packed: {ceil(channels / width), depth, width}, zeros after the last channel
   const float* b;  ///< {channels} or null
   float* y;        ///< {pixels, channels}
   std::int64_t pixels;

@@ -1,4 +1,4 @@
-// The way back through a clamp and a quantizer in one sweep, one kernel per instruction set.
+// Backward of a clamp and a quantizer in one sweep, one kernel per instruction set.
 #pragma once
 
 #include <cstdint>

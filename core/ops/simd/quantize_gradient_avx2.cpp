@@ -1,4 +1,4 @@
-// The quantizers' way back for AVX2.
+// Backward of the quantizers for AVX2.
 #include "core/ops/simd/quantize_gradient_body.hpp"
 #include "core/ops/simd/vector_avx2.hpp"
 

@@ -1,4 +1,4 @@
-// The quantizers' way back for AVX-512.
+// Backward of the quantizers for AVX-512.
 #include "core/ops/simd/quantize_gradient_body.hpp"
 #include "core/ops/simd/vector_avx512.hpp"
 

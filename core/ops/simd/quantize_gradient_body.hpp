@@ -1,4 +1,4 @@
-// The quantizers' way back for any vector type; included once per instruction set.
+// Backward of the quantizers for any vector type; included once per instruction set.
 #pragma once
 
 #include "core/ops/simd/quantize_gradient.hpp"

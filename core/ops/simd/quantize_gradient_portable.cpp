@@ -1,4 +1,4 @@
-// The quantizers' way back for any CPU.
+// Backward of the quantizers for any CPU.
 #include "core/ops/simd/quantize_gradient_body.hpp"
 #include "core/ops/simd/vector_portable.hpp"
 

@@ -5,7 +5,7 @@
 
 namespace binade::simd {
 
-/// Rows of c numbers, one behind the other.
+/// Rows of c numbers, one after the other.
 struct SoftmaxRows {
   const float* x;
   float* probabilities;  ///< exp(factor * x - log_sum), as x; null: not wanted
