@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kBatch = 16;
 /// Bytes of all images that may cross a cut even where the input is smaller. With less, networks with wide shortcuts,
-/// such as ESPNet, have no cuts, and are run from far in front of every layer.
+/// such as ESPNet, have no cuts, and are run from far before every layer.
 constexpr std::int64_t kAffordable = std::int64_t{256} << 20;
 
 }  // namespace

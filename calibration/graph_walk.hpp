@@ -10,7 +10,7 @@
 
 namespace binade {
 
-/// Keeps, for every image, the values that cross a cut of the graph. What lies behind the cut may be changed and run
+/// Keeps, for every image, the values that cross a cut of the graph. What lies after the cut may be changed and run
 /// from there. Cuts move forward only, and only to places where few bytes cross.
 class GraphWalk {
  public:
@@ -18,11 +18,11 @@ class GraphWalk {
   GraphWalk(Graph graph, ImageSource& images, int count);
 
   const Graph& graph() const { return graph_; }
-  /// Writable, for parameters that only nodes behind the cut read.
+  /// Writable, for parameters that only nodes after the cut read.
   Tensor<float>& tensor(ValueId id) { return graph_.tensor(id); }
   int images() const { return count_; }
 
-  /// Moves the cut to the last good place in front of node `node`.
+  /// Moves the cut to the last good place before node `node`.
   void advance_before(int node);
 
   /// Runs the nodes that `targets` need, from the cut. The tap sees the ids of graph(); see Executor for threads.

@@ -28,7 +28,7 @@ struct Movement {
   std::string layer;   ///< that one
 };
 
-/// Within a step the quantized network is corrected front to back: a layer is measured after the layers in front of it
+/// Within a step the quantized network is corrected front to back: a layer is measured after the layers before it
 /// have been corrected on the same images. @source TI's QuantCalibrateModule [docs/ti.md 4]
 class LockStep {
  public:
@@ -49,7 +49,7 @@ class LockStep {
   struct Layer {
     int node = 0;
     ValueId bias{};
-    ValueId activation{};       ///< the activation function's result where the quantizer is behind that; else {-1}
+    ValueId activation{};       ///< the activation function's result where the quantizer follows that; else {-1}
     ChannelMeans wanted;        ///< of the float network, by position of the image
     Tensor<float> deployed;     ///< its bias, as the current step runs it
     std::uint64_t version = 1;  ///< of the weights

@@ -17,7 +17,7 @@ Pixels decode_label_map(std::span<const std::byte> file);
 /// @throws DataError naming every value that stands for no class, and how many pixels have it
 Pixels to_classes(Pixels map, std::span<const std::int16_t> values);
 
-/// Stretched to another size, each pixel that of the nearest centre.
+/// Resizes by nearest neighbour: each pixel takes the class at the nearest centre.
 Pixels resize_labels(const Pixels& map, int height, int width);
 
 /// The resize and centre crop of evaluation, by the map's own size.

@@ -10,7 +10,7 @@
 namespace binade {
 
 /// Writes the `best.size()` classes of the largest values, largest first; of equal ones the lowest class first; -1
-/// behind the last class when there are fewer. Values must not be NaN.
+/// after the last class when there are fewer. Values must not be NaN.
 void best_classes(std::span<const float> values, std::span<std::int32_t> best);
 
 /// In percent of the images.

@@ -18,7 +18,7 @@ struct LossOptions {
   double temperature = 1;   ///< of that softmax
 };
 
-/// Where a network's logits are: its output, or if that is a Softmax what it reads. Quantizers behind the Softmax are
+/// Where a network's logits are: its output, or if that is a Softmax what it reads. Quantizers after the Softmax are
 /// looked through.
 ValueId logits_of(const Graph& network);
 

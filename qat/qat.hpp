@@ -20,7 +20,7 @@ struct QatOptions {
   WatchOptions watch;
   /// Of what quantizers learn, at the peak of the schedule: in log2 units for tqt, else in units of the first value.
   double threshold_learning_rate = 0.01;
-  /// The learning rate of a weight counts in steps of its grid, that of a bias in steps of the grid behind its layer:
+  /// The learning rate of a weight counts in steps of its grid, the one of a bias in steps of the grid after its layer:
   /// one rate for all widths and layers. For optimizers whose steps do not depend on the gradient's size.
   bool rate_in_codes = false;
   int reestimate_batches = 0;  ///< merge: batches whose statistics replace the running ones at the end; 0: none
@@ -39,7 +39,7 @@ std::span<const QatPreset> qat_presets();
 std::map<std::string, std::string> settings(const QatOptions& options);
 
 /// The graph with the running statistics of its batch norms made anew, as the mean over `batches` batches of the epoch
-/// behind the last: weights that moved after the statistics were frozen have others.
+/// after the last: weights that moved after the statistics were frozen have others.
 Graph with_reestimated_statistics(const Graph& training, TrainingSource& source, int epoch, int batch, int batches);
 
 struct QatResult {

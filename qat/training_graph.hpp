@@ -51,7 +51,7 @@ Graph with_snapped_weights(const Graph& quantized);
 /// that of the grid behind their layer. Nothing for others.
 std::map<std::string, double> parameter_units(const Graph& quantized);
 
-/// The network on the grids that were learned: every Tqt and Pact becomes a FakeQuant, behind a Clip where Pact cuts
+/// The network on the grids that were learned: every Tqt and Pact becomes a FakeQuant, after a Clip where Pact cuts
 /// below its last code; biases follow. Lsq stays: its
 /// steps are no fixed-point grids.
 Graph frozen_graph(const Graph& training);
