@@ -31,7 +31,7 @@ inline Widths widths_of(const std::string& name) {
   throw UsageError("widths '" + name + "': expected 8, 16, 16x8 or 8x16 (activations x weights)");
 }
 
-/// Activations have no sign behind a ReLU. Weights are normal, the standard deviation an eighth of the largest: as in
+/// Activations have no sign after a ReLU. Weights are normal, the standard deviation an eighth of the largest: as in
 /// trained layers, of which that decides how often sums of 16-bit products have to be split. For graphs of
 /// convolutions, ReLUs, additions, pooling and a classifier.
 class RandomProgram {

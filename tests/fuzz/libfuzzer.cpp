@@ -1,4 +1,4 @@
-// The same readers behind libFuzzer, which sees what the code does with an input: one program for each reader, built by
+// The same readers for libFuzzer, which sees what the code does with an input: one program for each reader, built by
 // clang with -DBINADE_FUZZER=ON; the build defines BINADE_FUZZ_READER. A ContractError aborts and is a finding.
 #include <unistd.h>
 

@@ -17,7 +17,7 @@ namespace binade::testing_tools {
 
 class OnnxBuilder {
  public:
-  /// Input "x" with a symbolic batch in front of `dims`.
+  /// Input "x" with a symbolic batch before `dims`.
   OnnxBuilder(int opset, std::vector<std::int64_t> dims);
 
   void reals(const std::string& name, std::vector<std::int64_t> dims, const std::vector<float>& values);

@@ -132,7 +132,7 @@ TEST(TrainingGraph, UnitsAreStepsOfGrids) {
   const SpecMap specs = quantizer_specs(quantized);
   ASSERT_EQ(units.size(), 10U);  // weights and biases of five layers
   EXPECT_EQ(units.at("block.0.weight"), specs.at("block.0.weight").step());
-  EXPECT_EQ(units.at("block.0.bias"), specs.at("block.2").step());  // behind its ReLU
+  EXPECT_EQ(units.at("block.0.bias"), specs.at("block.2").step());  // after its ReLU
   EXPECT_EQ(units.at("block.6.bias"), specs.at("block.6").step());
 }
 

@@ -186,7 +186,7 @@ TEST(DepthFirst, FusedWholeBatchesGiveTheBitsOfTheOps) {
 }
 
 /// Two residual blocks with batch norm: norms whose results are added, read twice, clamped; a sum that a later stage
-/// reads again; a norm right behind the input; a pool between stages.
+/// reads again; a norm right after the input; a pool between stages.
 Graph network_of_stages(double dropout = 0) {
   Graph g;
   const ValueId image = g.input("image", {1, 8, 8, 3}), labels = g.input("labels", {1, 1, 1, 1});

@@ -23,7 +23,7 @@ Tensor<float> random_tensor(Shape shape, std::uint64_t seed, double scale = 1) {
   return tensor;
 }
 
-/// Every node by its op's own forward, the batch at once.
+/// Every node by its op's own forward, the whole batch together.
 std::vector<Tensor<float>> run_ops(const Graph& graph, const Tensor<float>& images) {
   std::vector<Tensor<float>> values(graph.values().size());
   values[index_of(graph.inputs()[0])] = images;
@@ -162,7 +162,7 @@ TEST(Fusion, MobileNetRunsOneStepPerConvolution) {
     sweeps += step.kind == Step::Kind::sweep ? 1 : 0;
   }
   EXPECT_EQ(convolutions, 53);  // 52 and the classifier
-  EXPECT_EQ(sweeps, 2);         // the input's quantizer, and that behind the mean
+  EXPECT_EQ(sweeps, 2);         // the input's quantizer, and the one after the mean
 }
 
 TEST(Fusion, NewParametersAreSeen) {

@@ -14,7 +14,7 @@ constexpr QuantSpec kSigned8{.frac = 0, .bits = 8, .is_signed = true};
 constexpr QuantSpec kUnsigned8{.frac = 0, .bits = 8, .is_signed = false};
 constexpr QuantSpec kSigned16{.frac = 0, .bits = 16, .is_signed = true};
 
-/// A program of one convolution: the input at 0, the output behind it, weights and biases as given.
+/// A program of one convolution: the input at 0, the output after it, weights and biases as given.
 struct Single {
   Program program;
 

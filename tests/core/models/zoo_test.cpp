@@ -54,7 +54,7 @@ TEST(ZooInTraining, EveryParameterGetsAGradient) {
       zero += std::all_of(values.begin(), values.end(), [](float v) { return v == 0; }) ? 1 : 0;
       ++all;
     }
-    EXPECT_LE(zero, all / 10) << "of " << all;  // a bias in front of a batch norm, a ReLU that nothing passes
+    EXPECT_LE(zero, all / 10) << "of " << all;  // a bias before a batch norm, a ReLU that nothing passes
   }
 }
 
