@@ -19,7 +19,7 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
-#include "core/base/timing.hpp"
+#include "experiment/timing.hpp"
 #include "core/execute/executor.hpp"
 #include "core/graph/count.hpp"
 #include "core/models/models.hpp"

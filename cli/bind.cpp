@@ -17,7 +17,7 @@ std::vector<std::string> words_of(std::string_view key) {
 
 }  // namespace
 
-void bind(Flags& flags, NetworkFlags& network) {
+void bind(Flags& flags, NetworkSource& network) {
   const std::string unset = "as the model says";
   flags.section("Network");
   flags.add("model", network.model,
@@ -50,14 +50,14 @@ void bind(Flags& flags, NetworkFlags& network) {
             {.when_unset = unset});
 }
 
-void bind_evaluation(Flags& flags, DataFlags& data) {
+void bind_evaluation(Flags& flags, DataSource& data) {
   flags.section("Images");
-  flags.add("dataset", data.dataset, "layout of the folder", {.choices = names_of(dataset_kinds())});
+  flags.add("dataset", data.dataset.kind, "layout of the folder", {.choices = names_of(dataset_kinds())});
   flags.add("data", data.data, "folder of the evaluation images; `generated` makes them there when it is missing");
   flags.add("images", data.images, "how many, chosen by the seed; 0: all");
   flags.add("skip-bad-images", data.skip_bad_images,
             "leave images out that cannot be read, and list them, instead of an error");
-  flags.add("allow-outside", data.allow_outside, "lists of images may name files outside of the folder");
+  flags.add("allow-outside", data.dataset.allow_outside, "lists of images may name files outside of the folder");
   flags.add("resolution", data.resolution,
             "segmentation: the pixels that count are those of the label maps, to which scores are stretched, or those "
             "of the network's input",
@@ -67,22 +67,22 @@ void bind_evaluation(Flags& flags, DataFlags& data) {
   flags.add("allow-leakage", data.allow_leakage,
             "evaluate on images that calibration or training sees, too; the table then says so");
   flags.add("seed", data.seed, "of every choice that is made at random");
-  flags.add("generated.classes", data.generated.classes, "of the generated set, when it is made");
-  flags.add("generated.train", data.generated.train, "training images in all");
-  flags.add("generated.val", data.generated.val, "evaluation images in all");
-  flags.add("generated.size", data.generated.size, "pixels, square");
-  flags.add("generated.seed", data.generated.seed, "of the drawing");
-  flags.add("generated.difficulty", data.generated.difficulty, "0: clean; 1: a small network ends near 90 %");
-  flags.add("generated.png", data.generated.png, "lossless files instead of JPEG");
-  flags.add("streets.train", data.streets.train, "training scenes of generated-streets, when it is made");
-  flags.add("streets.val", data.streets.val, "evaluation scenes");
-  flags.add("streets.height", data.streets.height, "pixels");
-  flags.add("streets.width", data.streets.width, "pixels");
-  flags.add("streets.seed", data.streets.seed, "of the drawing");
-  flags.add("streets.difficulty", data.streets.difficulty, "0: clean colours; 1: some noise and light");
+  flags.add("generated.classes", data.dataset.generated.classes, "of the generated set, when it is made");
+  flags.add("generated.train", data.dataset.generated.train, "training images in all");
+  flags.add("generated.val", data.dataset.generated.val, "evaluation images in all");
+  flags.add("generated.size", data.dataset.generated.size, "pixels, square");
+  flags.add("generated.seed", data.dataset.generated.seed, "of the drawing");
+  flags.add("generated.difficulty", data.dataset.generated.difficulty, "0: clean; 1: a small network ends near 90 %");
+  flags.add("generated.png", data.dataset.generated.png, "lossless files instead of JPEG");
+  flags.add("streets.train", data.dataset.streets.train, "training scenes of generated-streets, when it is made");
+  flags.add("streets.val", data.dataset.streets.val, "evaluation scenes");
+  flags.add("streets.height", data.dataset.streets.height, "pixels");
+  flags.add("streets.width", data.dataset.streets.width, "pixels");
+  flags.add("streets.seed", data.dataset.streets.seed, "of the drawing");
+  flags.add("streets.difficulty", data.dataset.streets.difficulty, "0: clean colours; 1: some noise and light");
 }
 
-void bind_calibration(Flags& flags, DataFlags& data) {
+void bind_calibration(Flags& flags, DataSource& data) {
   flags.add("calibration-data", data.calibration_data, "folder of the images to calibrate on, in the same layout",
             {.when_unset = "train/ below --data"});
   flags.add("calibration-images", data.calibration_images, "how many, chosen by the seed; 0: all");
@@ -122,7 +122,7 @@ void bind(Flags& flags, PtqOptions& options) {
   flags.add("ptq.batch", options.batch, "images per step of a pass", {.when_unset = unset});
 }
 
-void bind(Flags& flags, TrainFlags& train) {
+void bind(Flags& flags, TrainSettings& train) {
   TrainOptions& options = train.options;
   flags.section("Training");
   flags.add("training-data", train.training_data, "folder of the training images, in the same layout",
@@ -213,7 +213,7 @@ void bind(Flags& flags, QatOptions& options) {
   add("release-below", options.watch.oscillation.release_below, "frequency at which it is released");
 }
 
-void bind(Flags& flags, QatFlags& qat) {
+void bind(Flags& flags, QatSettings& qat, QatOptions& options) {
   flags.section("Quantization-aware training");
   flags.add("training-data", qat.training_data, "folder of the training images, in the same layout",
             {.when_unset = "train/ below --data"});
@@ -223,7 +223,7 @@ void bind(Flags& flags, QatFlags& qat) {
   flags.add("qat.training-images", qat.training_images, "how many, chosen by the seed; 0: all");
   flags.add("qat.start", qat.start, "preset of the post-training quantization that it starts from",
             {.choices = names_of(ptq_presets()), .when_unset = "as the preset says"});
-  bind(flags, qat.options);
+  bind(flags, options);
   bind(flags, qat.augmentation);
 }
 
@@ -260,6 +260,12 @@ void bind(Flags& flags, CalibrateOptions& options) {
   add("iterations", options.iterations, "steps, over the images as often as it takes; 0: each image once");
   add("tolerance", options.tolerance,
       "stop when a step changes the biases of every layer by less than that part of the layer's deviation");
+}
+
+void bind_layer_bits(Flags& flags, std::vector<std::string>& layers) {
+  flags.add("layer-bits", layers,
+            "layers with another width, of their weights and of what they read: NAME=BITS,... (names as inspect prints "
+            "them, or first and last; behind the last, of the result, too)");
 }
 
 }  // namespace binade

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/output_folder.hpp"
 #include "cli/program.hpp"
-#include "cli/session.hpp"
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
 #include "core/formats/formats.hpp"
@@ -25,7 +25,7 @@ std::vector<ModelFormat> written_formats() {
 }  // namespace
 
 int run_export(const std::vector<std::string>& arguments) {
-  NetworkFlags network;
+  NetworkSource network;
   OutputFlags output;
   std::string format = "onnx";
   const std::vector<ModelFormat> formats = written_formats();

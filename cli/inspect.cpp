@@ -4,14 +4,14 @@
 #include <fmt/format.h>
 
 #include "cli/bind.hpp"
-#include "cli/integer.hpp"
+#include "cli/output_folder.hpp"
 #include "cli/program.hpp"
-#include "cli/session.hpp"
 #include "cli/target.hpp"
 #include "core/graph/count.hpp"
 #include "core/models/models.hpp"
 #include "core/passes/quantizers.hpp"
 #include "core/report/table.hpp"
+#include "experiment/integer.hpp"
 
 namespace binade {
 namespace {
@@ -112,7 +112,7 @@ Json inspect_zoo() {
   return zoo;
 }
 
-Json inspect_model(const NetworkFlags& network, const std::string& target) {
+Json inspect_model(const NetworkSource& network, const std::string& target) {
   // Of a network of the zoo there is nothing to say about the weights.
   const bool bare = entry_of(network.model) != nullptr && network.weights.empty();
   const Model model =
@@ -132,7 +132,7 @@ Json inspect_model(const NetworkFlags& network, const std::string& target) {
 }  // namespace
 
 int run_inspect(const std::vector<std::string>& arguments) {
-  NetworkFlags network;
+  NetworkSource network;
   std::string format = "text", target;
   CommandLine flags("inspect");
   bind(flags, network);

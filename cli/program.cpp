@@ -11,11 +11,11 @@
 
 #include <fmt/format.h>
 
-#include "cli/machine.hpp"
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/shown.hpp"
+#include "experiment/machine.hpp"
 
 namespace binade {
 namespace {

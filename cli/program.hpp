@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "cli/flags.hpp"
+#include "cli/terminal_progress.hpp"
+#include "core/base/progress.hpp"
 
 namespace binade {
 
@@ -34,9 +36,13 @@ class CommandLine : public Flags {
   bool read(std::vector<std::string> arguments, std::vector<std::string>* words = nullptr,
             std::string_view usage = "[CONFIG.cfg]");
 
+  /// What jobs are given: a progress bar on stderr.
+  JobControl control() { return {.progress = &terminal_, .cancelled = {}}; }
+
  private:
   std::string_view command_;
   int threads_ = 0;
+  TerminalProgress terminal_;
 };
 
 // The commands, one file each.

@@ -1,14 +1,14 @@
-// One quantization as a command.
+// Fills jobs of quantizations and keeps their results.
 #include "cli/quantize_command.hpp"
+
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "cli/program.hpp"
-#include "cli/session.hpp"
 #include "cli/target.hpp"
 #include "core/base/error.hpp"
 #include "core/io/checkpoint.hpp"
-#include "core/passes/apply_target.hpp"
 #include "core/report/predictions_file.hpp"
 
 namespace binade {
@@ -19,42 +19,37 @@ void bind(Flags& flags, WidthFlags& widths) {
   flags.add("activation-bits", widths.activations, "of activations", {.when_unset = "as --bits"});
 }
 
-Method method_of(const std::string& kind, const WidthFlags& widths) {
-  return parse_method(fmt::format("{}-w{}a{}", kind, widths.weights == 0 ? widths.both : widths.weights,
-                                  widths.activations == 0 ? widths.both : widths.activations));
+void TableFlags::fill_job(const Flags& flags) {
+  check_positive("batch", job.batch);
+  job.layer_bits = parse_layer_bits(layer_bits);
+  job.target = open_target(target);
+  job.data.exact_calibration_images = flags.is_set("calibration-images");
+  job.ptq = patch_of<PtqOptions>(flags);
+  job.qat.patch = patch_of<QatOptions>(flags);
+  job.calibrate.patch = patch_of<CalibrateOptions>(flags);
+  job.folder = output.out;
+  job.config = flags.config();
 }
 
-int run_quantization(const TableFlags& table, const Method& method, const Flags& flags,
-                     const std::function<Quantization(const Graph&, ImageSource&)>& quantize) {
-  const OutputFolder out(table.output);
-  if (!out) throw UsageError("--out is missing: wanted is the folder for the quantized network");
-  const Model model = open_network(table.network);
-  Graph quantized;
-  if (table.data.data.empty()) {
-    const Dataset all = open_calibration_data(table.data, model);
-    const auto images =
-        read_images("read calibration images", chosen_calibration(all, table.data, flags, 0), table.data, model);
-    Quantization result = quantize(model.graph, *images);
-    quantized = apply_target(result.graph, open_target(table.target));
-    result.report["target"] = table.target;
-    out.write("report.json", result.report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-    fmt::print("{}; give --data to see what it costs\n", result.text);
+int keep_quantization(QuantizeResult result, const TableFlags& table, const Flags& flags, const OutputFolder& out) {
+  if (result.table) {
+    out.write_report(result.table->report);
+    write_predictions(out.file("predictions.h5"), result.table->columns);
+    fmt::print("{}", render(result.table->report, format_of(table.output.format)));
   } else {
-    TableResult result = run_accuracy_table(table, {{.name = "float"}, method}, flags);
-    quantized = std::move(result.networks.at(method.name));
-    out.write_report(result.report);
-    write_predictions(out.file("predictions.h5"), result.columns);
-    fmt::print("{}", render(result.report, format_of(table.output.format)));
+    nlohmann::ordered_json& report = result.quantization.report;
+    report["target"] = table.target;
+    out.write("report.json", report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    fmt::print("{}; give --data to see what it costs\n", result.quantization.text);
+    if (report.contains("notes")) {
+      for (const auto& note : report["notes"]) fmt::print("{}\n", note.get<std::string>());
+    }
   }
-  save_quantized(model, std::move(quantized), method.name, table.target, flags, out);
+  save_quantized(std::move(result.model), table.target, flags, out);
   return kDone;
 }
 
-void save_quantized(Model model, Graph quantized, const std::string& method, const std::string& target,
-                    const Flags& flags, const OutputFolder& out) {
-  model.graph = std::move(quantized);
-  const std::string layers = to_string(layer_bits_of(flags));
-  model.notes["quantization"] = layers.empty() ? method : fmt::format("{}, {}", method, layers);
+void save_quantized(Model model, const std::string& target, const Flags& flags, const OutputFolder& out) {
   model.notes["target"] = target;
   save_checkpoint(model, out.file("network.h5"), flags.config_text());
   out.write("config.cfg", flags.config_text());

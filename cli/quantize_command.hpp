@@ -1,41 +1,40 @@
-// What `ptq` and `calibrate` share, and in part `qat`: widths, then either a table of two rows or the mere
-// quantization, and the checkpoint.
+// What `table`, `ptq`, `calibrate` and `qat` share on the command line: widths, and what is kept of a quantization.
 #pragma once
 
-#include <functional>
 #include <string>
 
-#include <nlohmann/json.hpp>
-
-#include "cli/methods.hpp"
-#include "cli/session.hpp"
-#include "cli/table_run.hpp"
+#include "cli/bind.hpp"
+#include "cli/output_folder.hpp"
+#include "experiment/quantize.hpp"
 
 namespace binade {
 
 /// --bits, --weight-bits, --activation-bits.
 struct WidthFlags {
   int both = 8, weights = 0, activations = 0;  ///< 0: as `both`
+  int weight_bits() const { return weights == 0 ? both : weights; }
+  int activation_bits() const { return activations == 0 ? both : activations; }
 };
 void bind(Flags& flags, WidthFlags& widths);
 
-/// "ptq" and {8, 0, 16}: ptq-w8a16. @throws UsageError for widths outside 2..16
-Method method_of(const std::string& kind, const WidthFlags& widths);
+/// What a table's flags are bound to until they fill a job.
+struct TableFlags {
+  TableJob job;
+  std::vector<std::string> layer_bits;
+  std::string target = "tidl";
+  PtqOptions ptq;              ///< only what was set counts, as a patch
+  QatOptions qat;              ///< the same
+  CalibrateOptions calibrate;  ///< the same
+  OutputFlags output;
 
-/// A quantized network and what was done to get it.
-struct Quantization {
-  Graph graph;
-  nlohmann::ordered_json report;
-  std::string text;  ///< one clause for the terminal
+  /// Moves what was read into the job. @throws UsageError
+  void fill_job(const Flags& flags);
 };
 
-/// With --data the float row and the method's, without it only what `quantize` does on the calibration images; the
-/// network goes to --out as network.h5 beside its report. @throws UsageError without --out
-int run_quantization(const TableFlags& table, const Method& method, const Flags& flags,
-                     const std::function<Quantization(const Graph&, ImageSource&)>& quantize);
+/// Report, predictions, checkpoint and config to the folder, the summary to stdout.
+int keep_quantization(QuantizeResult result, const TableFlags& table, const Flags& flags, const OutputFolder& out);
 
-/// Says in the model's notes how it was quantized and for which target, and keeps it.
-void save_quantized(Model model, Graph quantized, const std::string& method, const std::string& target,
-                    const Flags& flags, const OutputFolder& out);
+/// The network as network.h5, with the configuration that made it.
+void save_quantized(Model model, const std::string& target, const Flags& flags, const OutputFolder& out);
 
 }  // namespace binade

@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/output_folder.hpp"
 #include "cli/program.hpp"
-#include "cli/session.hpp"
 #include "core/base/error.hpp"
 #include "core/report/accuracy.hpp"
 #include "core/report/predictions_file.hpp"

@@ -20,7 +20,6 @@
 #include "cli/program.hpp"
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
-#include "core/base/progress.hpp"
 #include "core/base/random.hpp"
 #include "core/io/checkpoint.hpp"
 #include "core/io/read_file.hpp"
@@ -117,7 +116,8 @@ class ResumeTest {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     Random random(flags_.seed);
     std::vector<std::int64_t> steps;
-    Progress progress("kill and continue", flags_.kills, "kills");
+    TerminalProgress terminal;
+    Progress progress({.progress = &terminal}, "kill and continue", flags_.kills, "kills");
     for (int kill = 0; kill < flags_.kills; ++kill) {
       const Child child(command("killed", 1 + kill % 3, true), log("killed"));
       std::this_thread::sleep_for(std::chrono::duration<double>(seconds * random.uniform(0.05, 0.8)));

@@ -2,8 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/program.hpp"
-#include "cli/session.hpp"
-#include "cli/table_run.hpp"
+#include "cli/quantize_command.hpp"
 #include "cli/target.hpp"
 #include "core/report/predictions_file.hpp"
 
@@ -12,30 +11,32 @@ namespace binade {
 int run_table(const std::vector<std::string>& arguments) {
   TableFlags table;
   CommandLine flags("table");
-  bind(flags, table.network);
-  bind_evaluation(flags, table.data);
-  bind_calibration(flags, table.data);
-  flags.add("calibration-sets", table.calibration_sets, "repeat with that many seeded choices and print the spread");
+  bind(flags, table.job.network);
+  bind_evaluation(flags, table.job.data);
+  bind_calibration(flags, table.job.data);
+  flags.add("calibration-sets", table.job.calibration_sets,
+            "repeat with that many seeded choices and print the spread");
   flags.section("Methods");
-  flags.add("methods", table.methods, kMethodHelp);
+  flags.add("methods", table.job.methods, kMethodHelp);
   bind_layer_bits(flags, table.layer_bits);
-  flags.add("preset", table.preset, "settings of the rows that are not -simple", {.choices = names_of(ptq_presets())});
-  flags.add("batch", table.batch, "images per step of an evaluation; results do not depend on it");
+  flags.add("preset", table.job.preset, "settings of the rows that are not -simple",
+            {.choices = names_of(ptq_presets())});
+  flags.add("batch", table.job.batch, "images per step of an evaluation; results do not depend on it");
   bind(flags, table.ptq);
-  bind(flags, table.qat);
-  flags.add("qat.preset", table.qat.preset, "settings of the qat rows", {.choices = names_of(qat_presets())});
-  bind(flags, table.calibrate.options);
-  flags.add("calibrate.preset", table.calibrate.preset, "settings of the calibration rows",
+  bind(flags, table.job.qat, table.qat);
+  flags.add("qat.preset", table.job.qat.preset, "settings of the qat rows", {.choices = names_of(qat_presets())});
+  bind(flags, table.calibrate);
+  flags.add("calibrate.preset", table.job.calibrate.preset, "settings of the calibration rows",
             {.choices = names_of(calibrate_presets())});
   bind_target(flags, table.target);
   bind(flags, table.output);
   if (!flags.read(arguments)) return kDone;
 
-  const std::vector<Method> methods = parse_methods(table.methods);
-  check_positive("calibration-sets", table.calibration_sets);
-  check_positive("batch", table.batch);
+  parse_methods(table.job.methods);  // names are checked before anything is read
+  check_positive("calibration-sets", table.job.calibration_sets);
+  table.fill_job(flags);
   const OutputFolder out(table.output);
-  const TableResult result = run_accuracy_table(table, methods, flags);
+  const TableResult result = run(table.job, flags.control());
 
   out.write_report(result.report);
   out.write("config.cfg", flags.config_text());

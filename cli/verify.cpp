@@ -3,16 +3,12 @@
 
 #include <fmt/format.h>
 
-#include "cli/integer.hpp"
+#include "cli/output_folder.hpp"
 #include "cli/program.hpp"
-#include "cli/session.hpp"
 #include "cli/target.hpp"
-#include "core/base/error.hpp"
-#include "core/base/parallel.hpp"
-#include "core/base/progress.hpp"
 #include "core/io/program_file.hpp"
-#include "core/passes/verify_integer.hpp"
 #include "core/report/table.hpp"
+#include "experiment/verify.hpp"
 
 namespace binade {
 namespace {
@@ -85,58 +81,32 @@ std::string bounds_note(const Lowered& lowered) {
                     shown < wide.size() ? ", ..." : "");
 }
 
-/// The program that is put to the test: freshly lowered, or a file's.
-Program program_to_check(const std::string& file, const Lowered& lowered) {
-  if (file.empty()) return lowered.program;
-  Program program = load_program(file);
-  if (program.code.size() != lowered.program.code.size()) {
-    throw DataError(
-        fmt::format("'{}' has {} instructions, the network for target '{}' has {}: not of this network, or "
-                    "for another target",
-                    file, program.code.size(), lowered.program.target, lowered.program.code.size()));
-  }
-  return program;
-}
-
 }  // namespace
 
 int run_verify(const std::vector<std::string>& arguments) {
-  NetworkFlags network;
-  DataFlags data;
+  VerifyJob job;
   OutputFlags output;
   std::string target_name, program_file;
-  int batch = 0;
   CommandLine flags("verify");
-  bind(flags, network);
-  bind_evaluation(flags, data);
+  bind(flags, job.network);
+  bind_evaluation(flags, job.data);
   bind_target(flags, target_name);
   flags.add("program", program_file, "check this program instead of one freshly made from --model",
             {.when_unset = "a fresh one"});
-  flags.add("batch", batch, "images at a time", {.when_unset = "one per thread"});
+  flags.add("batch", job.batch, "images at a time", {.when_unset = "one per thread"});
   bind(flags, output);
   if (!flags.read(arguments)) return kDone;
-
+  job.program = program_file;
+  job.target = [&](const Model& model) { return open_target(target_of(model, target_name)); };
   const OutputFolder out(output);
-  const Model model = open_network(network);
-  const TargetNetwork checked = for_target(model, open_target(target_of(model, target_name)));
-  const Program program = program_to_check(program_file, checked.lowered);
-  const Dataset dataset = open_images(data, model);
-  const auto images = read_images("read images", dataset, data, model);
+  const VerifyResult verified = run(job, flags.control());
 
-  IntegerVerifier verifier(checked.graph, program);
-  Progress progress("verify", images->count(), "images");
-  const int step = batch > 0 ? batch : thread_count();
-  for (int first = 0; first < images->count(); first += step) {
-    const int n = std::min(step, images->count() - first);
-    verifier.check(images->images(first, n));
-    progress.advance(n);
-  }
-  const Verification& result = verifier.result();
-  const std::int64_t mismatches = result.mismatches + result.engine_mismatches;
+  const Verification& result = verified.found;
+  const std::int64_t mismatches = verified.mismatches();
   const std::string verdict =
       fmt::format("{} tensors, {} elements, {} mismatches", result.tensors, result.elements, mismatches);
-  const Json layers = layers_json(checked.lowered, result);
-  Json json{{"model", model.name},
+  const Json layers = layers_json(verified.checked, result);
+  Json json{{"model", verified.model},
             {"images", result.images},
             {"tensors", result.tensors},
             {"elements", result.elements},
@@ -144,17 +114,19 @@ int run_verify(const std::vector<std::string>& arguments) {
             {"engine_mismatches", result.engine_mismatches},
             {"first", result.first ? Json(result.first->to_string()) : Json(nullptr)},
             {"engine_first", result.engine_first},
-            {"program", describe_program(checked.lowered, Engine(checked.lowered.program))},
+            {"program", verified.description},
             {"layers", layers}};
+  if (!verified.notes.empty()) json["notes"] = verified.notes;
   out.write("verify.json", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-  if (out && mismatches == 0) save_program(program, out.file("program.h5"));
+  if (out && mismatches == 0) save_program(verified.checked.program, out.file("program.h5"));
 
   const Format format = format_of(output.format);
   if (format == Format::json) {
     fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
-    Table table = layer_table(layers, program.accumulator_bits);
-    table.notes.push_back(bounds_note(checked.lowered));
+    Table table = layer_table(layers, verified.checked.program.accumulator_bits);
+    table.notes.push_back(bounds_note(verified.checked));
+    table.notes.insert(table.notes.end(), verified.notes.begin(), verified.notes.end());
     if (result.first) table.notes.push_back("Program against graph: " + result.first->to_string());
     if (!result.engine_first.empty()) table.notes.push_back("Engine against reference: " + result.engine_first);
     fmt::print("{}{}\n", render(table, format), verdict);

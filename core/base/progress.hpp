@@ -1,47 +1,71 @@
-// A progress bar on stderr with rate and time left; plain lines now and then when stderr is not a terminal.
+// How a job tells what it does and learns that it is no longer wanted, without knowing who listens.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <mutex>
+#include <exception>
+#include <functional>
+#include <memory>
 #include <string>
 
 namespace binade {
 
-/// What is told about a job after `seconds`, of which `done` of `total` units are done; total 0 means unknown.
-/// "calibrate   64/256 images   25 %   41.2 images/s   5 s left"
-std::string progress_text(const std::string& what, std::int64_t done, std::int64_t total, const std::string& unit,
-                          double seconds);
+/// One stage of a job that is under way; it ends with its destruction.
+class ProgressStage {
+ public:
+  virtual ~ProgressStage() = default;
+  virtual void advance(std::int64_t n) = 0;
+  /// Shown after the figures from now on, for example "loss 0.412".
+  virtual void note(const std::string& text) = 0;
+};
 
-/// "8 s", "2 min 05 s", "1 h 07 min"
-std::string duration_text(double seconds);
+/// Who listens: a terminal, a log, a window.
+class ProgressSink {
+ public:
+  virtual ~ProgressSink() = default;
+  /// `total` units of work begin; 0 means that their number is unknown.
+  virtual std::unique_ptr<ProgressStage> begin(const std::string& what, std::int64_t total,
+                                               const std::string& unit) = 0;
+};
 
-/// One running job. Construct before, call `advance` as units are done (from any thread), destroy at the end: the last
-/// line then says how much was done in which time.
+/// Thrown between two units of work when the caller no longer wants the result. No file is left half-written.
+struct Cancelled : std::exception {
+  const char* what() const noexcept override { return "cancelled"; }
+};
+
+/// What every job is given beside its settings. The default is silent and runs to the end.
+struct JobControl {
+  ProgressSink* progress = nullptr;  ///< null: nobody listens
+  std::function<bool()> cancelled;   ///< asked between units of work; empty: never
+
+  /// @throws Cancelled
+  void check() const {
+    if (cancelled && cancelled()) throw Cancelled();
+  }
+};
+
+/// A stage for as long as this lives.
 class Progress {
  public:
-  Progress(std::string what, std::int64_t total, std::string unit);
-  ~Progress();
+  Progress(const JobControl& control, const std::string& what, std::int64_t total, const std::string& unit)
+      : control_(control) {
+    control_.check();
+    if (control_.progress != nullptr) stage_ = control_.progress->begin(what, total, unit);
+  }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void advance(std::int64_t n = 1);
-  /// Shown behind the line from now on, for example "loss 0.412".
-  void note(std::string text);
+  /// @throws Cancelled after the units have been counted
+  void advance(std::int64_t n = 1) {
+    if (stage_) stage_->advance(n);
+    control_.check();
+  }
+  void note(const std::string& text) {
+    if (stage_) stage_->note(text);
+  }
 
  private:
-  using Clock = std::chrono::steady_clock;
-  void show(bool last);
-
-  const std::string what_, unit_;
-  const std::int64_t total_;
-  const bool terminal_;
-  const Clock::time_point start_;
-  std::mutex mutex_;
-  std::int64_t done_ = 0;
-  std::string note_;
-  Clock::time_point shown_;
-  std::size_t width_ = 0;  ///< characters of the line on the terminal, to be overwritten
+  const JobControl control_;
+  std::unique_ptr<ProgressStage> stage_;
 };
 
 }  // namespace binade

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kRooms{"core", "calibration", "ptq", "qat", "datasets", "cli"};
+const std::vector<std::string> kRooms{"core", "calibration", "ptq", "qat", "datasets", "experiment", "cli"};
 
 /// Design, section 2: which rooms a room may look at, besides itself.
 const std::map<std::string, std::set<std::string>> kDirections{
@@ -24,7 +24,8 @@ const std::map<std::string, std::set<std::string>> kDirections{
     {"calibration", {"core"}},
     {"ptq", {"calibration", "core"}},
     {"qat", {"calibration", "core"}},
-    {"cli", {"core", "calibration", "ptq", "qat", "datasets"}},
+    {"experiment", {"core", "calibration", "ptq", "qat", "datasets"}},
+    {"cli", {"core", "calibration", "ptq", "qat", "datasets", "experiment"}},
 };
 
 /// Inside core a folder looks at itself and at folders below it; folders of the same height do not see each other,

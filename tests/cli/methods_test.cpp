@@ -1,12 +1,13 @@
 // Method names: what they mean, and what is said about names that mean nothing.
-#include "cli/methods.hpp"
+#include "experiment/methods.hpp"
 
 #include <gtest/gtest.h>
 
-#include "cli/calibrate_run.hpp"
-#include "cli/qat_run.hpp"
-#include "cli/table_run.hpp"
+#include "cli/bind.hpp"
 #include "core/base/error.hpp"
+#include "experiment/calibrate.hpp"
+#include "experiment/qat.hpp"
+#include "experiment/table.hpp"
 
 namespace binade {
 namespace {
@@ -42,20 +43,25 @@ TEST(Methods, OthersAreMistakes) {
 }
 
 TEST(Methods, QatStartsWhereItsPresetSays) {
-  QatFlags qat;
+  TableJob job;
+  job.data.seed = 7;
+  QatOptions unused;
   Flags flags;
-  bind(flags, qat);
-  flags.add("qat.preset", qat.preset, "");
+  bind(flags, job.qat, unused);
+  flags.add("qat.preset", job.qat.preset, "");
   flags.parse({"--qat.epochs", "3", "--qat.quantizer", "pact"});
-  const QatOptions options = qat_options(parse_method("qat8"), qat, flags, 7);
+  job.qat.patch = patch_of<QatOptions>(flags);
+  const Method method = parse_method("qat8");
+  const QatOptions options = qat_options(method, job.qat, 7);
   EXPECT_EQ(options.train.epochs, 3);
   EXPECT_EQ(options.graph.quantizer, "pact");
   EXPECT_EQ(options.train.seed, 7U);
   EXPECT_EQ(options.train.update.optimizer.name, "adam");  // as `best` says
-  EXPECT_EQ(start_options(parse_method("qat8"), qat, flags, 0).passes, ptq_preset("best", 8, 8).passes);
-  qat.preset = "ti-qat";
-  EXPECT_EQ(start_options(parse_method("qat8"), qat, flags, 0).passes, ptq_preset("tidl", 8, 8).passes);
-  EXPECT_EQ(qat_options(parse_method("qat8"), qat, flags, 0).train.update.optimizer.name, "sgd");
+  EXPECT_EQ(start_options(method, job).passes, ptq_preset("best", 8, 8).passes);
+  EXPECT_EQ(start_options(method, job).seed, 7U);
+  job.qat.preset = "ti-qat";
+  EXPECT_EQ(start_options(method, job).passes, ptq_preset("tidl", 8, 8).passes);
+  EXPECT_EQ(qat_options(method, job.qat, 0).train.update.optimizer.name, "sgd");
 }
 
 TEST(Methods, FlagsLieOverThePresetButNotOverSimple) {
@@ -63,46 +69,51 @@ TEST(Methods, FlagsLieOverThePresetButNotOverSimple) {
   Flags flags;
   bind(flags, unused);
   flags.parse({"--ptq.range", "kl", "--ptq.bias-bits", "16"});
-  const PtqOptions best = ptq_options(parse_method("ptq-w4a8"), "best", flags, 7);
+  TableJob job;
+  job.data.seed = 7;
+  job.ptq = patch_of<PtqOptions>(flags);
+  const PtqOptions best = ptq_options(parse_method("ptq-w4a8"), job);
   EXPECT_EQ(best.range, "kl");
   EXPECT_EQ(best.bias_bits, 16);
   EXPECT_EQ(best.weight_bits, 4);
   EXPECT_EQ(best.seed, 7U);
   EXPECT_EQ(best.passes, ptq_preset("best", 4, 8).passes);
-  EXPECT_EQ(ptq_options(parse_method("ptq8-simple"), "best", flags, 0).range, "min_max");
+  EXPECT_EQ(ptq_options(parse_method("ptq8-simple"), job).range, "min_max");
 }
 
 TEST(Methods, LayersHaveOtherWidths) {
-  std::vector<std::string> texts;
-  Flags flags;
-  bind_layer_bits(flags, texts);
-  flags.parse({"--layer-bits", "first=8,features.3.conv=16"});
+  const std::vector<std::string> texts{"first=8", "features.3.conv=16"};
   const std::vector<LayerWidth> wanted{{"first", 8}, {"features.3.conv", 16}};
-  EXPECT_EQ(ptq_options(parse_method("ptq-w4a4"), "best", flags, 0).layer_bits, wanted);
-  EXPECT_EQ(ptq_options(parse_method("ptq8-simple"), "best", flags, 0).layer_bits, wanted);
-  EXPECT_EQ(calibrate_options(parse_method("calibration8"), CalibrateFlags{}, flags, 0).layer_bits, wanted);
+  TableJob job;
+  job.layer_bits = parse_layer_bits(texts);
+  EXPECT_EQ(job.layer_bits, wanted);
+  EXPECT_EQ(ptq_options(parse_method("ptq-w4a4"), job).layer_bits, wanted);
+  EXPECT_EQ(ptq_options(parse_method("ptq8-simple"), job).layer_bits, wanted);
+  EXPECT_EQ(calibrate_options(parse_method("calibration8"), job).layer_bits, wanted);
   EXPECT_EQ(to_string(wanted), "first=8, features.3.conv=16");
   for (const char* wrong : {"first", "first=1", "first=17", "=8", "first=8x"}) {
-    Flags bad;
-    bind_layer_bits(bad, texts);
-    bad.parse({"--layer-bits", wrong});
-    EXPECT_THROW(layer_bits_of(bad), UsageError) << wrong;
+    const std::vector<std::string> bad{wrong};
+    EXPECT_THROW(parse_layer_bits(bad), UsageError) << wrong;
   }
 }
 
 TEST(Methods, FlagsLieOverTheCalibrationPreset) {
-  CalibrateFlags calibrate{.preset = "ti-advanced"};
+  TableJob job;
+  job.data.seed = 9;
+  job.calibrate.preset = "ti-advanced";
+  CalibrateOptions unused;
   Flags flags;
-  bind(flags, calibrate.options);
+  bind(flags, unused);
   flags.parse({"--calibrate.factor", "0.1", "--calibrate.range", "mse"});
-  const CalibrateOptions options = calibrate_options(parse_method("calibration-w4a8"), calibrate, flags, 9);
+  job.calibrate.patch = patch_of<CalibrateOptions>(flags);
+  const CalibrateOptions options = calibrate_options(parse_method("calibration-w4a8"), job);
   EXPECT_EQ(options.factor, 0.1);
   EXPECT_EQ(options.range, "mse");
   EXPECT_EQ(options.weight_bits, 4);
   EXPECT_EQ(options.iterations, 100);  // as `ti-advanced` says
   EXPECT_EQ(options.seed, 9U);
-  calibrate.preset = "ti-advnced";
-  EXPECT_THROW(calibrate_options(parse_method("calibration8"), calibrate, flags, 0), UsageError);
+  job.calibrate.preset = "ti-advnced";
+  EXPECT_THROW(calibrate_options(parse_method("calibration8"), job), UsageError);
 }
 
 }  // namespace

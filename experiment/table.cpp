@@ -1,5 +1,5 @@
 // Float first, then each method on its calibration images, all on the same evaluation images.
-#include "cli/table_run.hpp"
+#include "experiment/table.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -7,17 +7,15 @@
 #include <map>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "cli/calibrate_run.hpp"
-#include "cli/integer.hpp"
-#include "cli/qat_run.hpp"
-#include "cli/session.hpp"
-#include "cli/target.hpp"
 #include "core/base/error.hpp"
-#include "core/base/progress.hpp"
 #include "core/passes/apply_target.hpp"
+#include "experiment/calibrate.hpp"
+#include "experiment/integer.hpp"
+#include "experiment/qat.hpp"
 
 namespace binade {
 namespace {
@@ -25,12 +23,8 @@ namespace {
 /// Images and networks of one table, and what has been found so far.
 class TableRun {
  public:
-  TableRun(const TableFlags& table, const std::vector<Method>& methods, const Flags& flags)
-      : table_(table),
-        methods_(methods),
-        flags_(flags),
-        model_(open_network(table.network)),
-        target_(open_target(table.target)) {}
+  TableRun(const TableJob& table, const JobControl& control)
+      : table_(table), control_(control), methods_(parse_methods(table.methods)), model_(open_network(table.network)) {}
 
   TableResult run();
 
@@ -69,11 +63,10 @@ class TableRun {
   void compare_speeds();
   void describe();
 
-  const TableFlags& table_;
-  const std::vector<Method>& methods_;
-  const Flags& flags_;
+  const TableJob& table_;
+  const JobControl& control_;
+  const std::vector<Method> methods_;
   Model model_;
-  TargetProfile target_;
   /// By what the network depends on: kind, widths, simplicity and calibration set.
   std::map<std::tuple<Method::Kind, int, int, bool, std::size_t>, Quantized> quantized_;
   std::list<PtqRun> ptq_runs_;
@@ -85,29 +78,31 @@ class TableRun {
 };
 
 void TableRun::open_images() {
-  const DataFlags& data = table_.data;
-  const Dataset evaluation = open_evaluation_data(data, model_);
+  const DataSource& data = table_.data;
+  const Dataset evaluation = open_evaluation_data(data, model_, control_);
   std::vector<Dataset> sets;
   if (wants_calibration()) {
-    const Dataset all = open_calibration_data(calibration_flags(table_.qat, data), model_);
-    for (int k = 0; k < table_.calibration_sets; ++k) sets.push_back(chosen_calibration(all, data, flags_, k));
+    const Dataset all = open_calibration_data(calibration_source(table_.qat, data), model_, control_);
+    for (int k = 0; k < table_.calibration_sets; ++k) sets.push_back(chosen_calibration(all, data, k));
   }
   auto& notes = result_.report.notes;
   for (std::size_t k = 0; k < sets.size(); ++k) {
-    calibration_.push_back(read_images(
-        k == 0 ? "read calibration images" : fmt::format("read calibration set {}", k + 1), sets[k], data, model_));
-    note_bad_images("calibration", *calibration_.back(), notes);
+    calibration_.push_back(
+        read_images(k == 0 ? "read calibration images" : fmt::format("read calibration set {}", k + 1), sets[k], data,
+                    model_, control_));
+    note_bad_images("calibration", calibration_.back()->bad(), notes);
   }
-  evaluation_ = read_images("read evaluation images", evaluation, data, model_);
-  note_bad_images("evaluation", *evaluation_, notes);
+  evaluation_ = read_images("read evaluation images", evaluation, data, model_, control_);
+  note_bad_images("evaluation", evaluation_->bad(), notes);
   for (const auto& images : calibration_) {
     refuse_shared_images("calibration", images->dataset(), images->hashes(), data, *evaluation_, notes);
   }
   if (!wants_training()) return;
   const bool labels = std::any_of(methods_.begin(), methods_.end(), [&](const Method& m) {
-    return m.kind == Method::Kind::qat && qat_options(m, table_.qat, flags_, data.seed).train.loss.labels;
+    return m.kind == Method::Kind::qat && qat_options(m, table_.qat, data.seed).train.loss.labels;
   });
-  training_ = read_training_images(table_.qat, data, model_, labels, *evaluation_, notes);
+  training_ = read_training_images({.qat = table_.qat, .data = data, .model = model_, .labels = labels}, *evaluation_,
+                                   notes, control_);
 }
 
 const TableRun::PtqRun& TableRun::post_training(const std::string& name, const PtqOptions& options, std::size_t set) {
@@ -115,18 +110,17 @@ const TableRun::PtqRun& TableRun::post_training(const std::string& name, const P
     if (run.set == set && run.options == options) return run;
   }
   PtqRun run{.options = options, .set = set, .seconds = 0, .result = {}};
-  run.result = quantize_with_progress(name, model_.graph, *calibration_[set], options, run.seconds);
+  run.result = quantize_with_progress(name, model_.graph, *calibration_[set], options, run.seconds, control_);
   return ptq_runs_.emplace_back(std::move(run));
 }
 
 Graph TableRun::quantize_and_train(const std::string& name, const Method& method, std::size_t set, double& seconds) {
-  const PtqRun& start =
-      post_training(name + " start", start_options(method, table_.qat, flags_, table_.data.seed), set);
+  const PtqRun& start = post_training(name + " start", start_options(method, table_), set);
   const Graph free = with_free_weights(start.result.quantized, start.result.reference);
   const auto begin = std::chrono::steady_clock::now();
-  const QatOptions options = qat_options(method, table_.qat, flags_, table_.data.seed);
-  QatResult result =
-      run_qat_job({.name = name, .model = model_, .start = free, .training = *training_, .options = options}, false);
+  const QatOptions options = qat_options(method, table_.qat, table_.data.seed);
+  QatResult result = train_quantized(
+      {.name = name, .model = model_, .start = free, .training = *training_, .options = options}, false, control_);
   const double training_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   seconds = start.seconds + training_seconds;
   result_.report.details[name] = details_of(result);
@@ -150,29 +144,29 @@ const Graph& TableRun::quantized(const Method& method, std::size_t set, double& 
   if (source.kind == Method::Kind::qat) {
     graph = quantize_and_train(name, source, set, seconds);
   } else if (source.kind == Method::Kind::calibration) {
-    const CalibrateOptions options = calibrate_options(source, table_.calibrate, flags_, table_.data.seed);
-    CalibrateResult result = calibrate_with_progress(name, model_.graph, *calibration_[set], options);
+    const CalibrateOptions options = calibrate_options(source, table_);
+    CalibrateResult result = calibrate_with_progress(name, model_.graph, *calibration_[set], options, control_);
     seconds = result.report["seconds"].get<double>();
     result_.report.details[name] = std::move(result.report);
     graph = std::move(result.quantized);
   } else {
-    const PtqRun& run = post_training(name, ptq_options(source, table_.preset, flags_, table_.data.seed), set);
+    const PtqRun& run = post_training(name, ptq_options(source, table_), set);
     seconds = run.seconds;
     result_.report.details[name] = run.result.report;
     graph = run.result.quantized;
   }
-  return quantized_.insert_or_assign(key, Quantized{apply_target(graph, target_), seconds}).first->second.graph;
+  return quantized_.insert_or_assign(key, Quantized{apply_target(graph, table_.target), seconds}).first->second.graph;
 }
 
 Predictions TableRun::quantize_and_evaluate(const Method& method, std::size_t set, double& seconds) {
   const std::string name = column_name(method, set);
   const Graph& graph = quantized(method, set, seconds);
   result_.networks.insert_or_assign(name, graph);
-  if (method.kind != Method::Kind::integer) return evaluate_graph(name, graph, *evaluation_, table_.batch);
-  const Lowered lowered = lower(graph, target_);
+  if (method.kind != Method::Kind::integer) return evaluate_graph(name, graph, *evaluation_, table_.batch, control_);
+  const Lowered lowered = lower(graph, table_.target);
   Engine engine(lowered.program);
   result_.report.details[name]["program"] = describe_program(lowered, engine);
-  return evaluate_program(name, lowered.program, engine, *evaluation_, table_.batch);
+  return evaluate_program(name, lowered.program, engine, *evaluation_, table_.batch, control_);
 }
 
 AccuracyRow TableRun::quantized_row(const Method& method) {
@@ -187,7 +181,7 @@ AccuracyRow TableRun::quantized_row(const Method& method) {
       row.quantize_seconds = seconds;
     }
     sets.push_back({found.accuracy, found.agreement.value_or(0), found.sqnr_db.value_or(0)});
-    keep_overlays(table_.output, table_.data, *evaluation_, predictions);
+    keep_overlays(table_.folder, table_.data, *evaluation_, predictions);
     predictions.maps.clear();  // only float's are compared with
     result_.columns.push_back(std::move(predictions));
   }
@@ -228,16 +222,21 @@ void TableRun::describe() {
   report.notes.insert(report.notes.begin(), images + ".");
   describe_segmentation(table_.data, *evaluation_, report);
   compare_speeds();
-  describe_run(report, flags_, table_.network, model_, *evaluation_, calibration_);
+  describe_run(report, {.config = table_.config,
+                        .network = table_.network,
+                        .model = model_,
+                        .evaluation = *evaluation_,
+                        .calibration = calibration_,
+                        .layer_bits = table_.layer_bits});
 }
 
 TableResult TableRun::run() {
   open_images();
-  reference_ = evaluate_graph("float", model_.graph, *evaluation_, table_.batch);
+  reference_ = evaluate_graph("float", model_.graph, *evaluation_, table_.batch, control_);
   for (const Method& method : methods_) {
     if (method.kind == Method::Kind::reference) {
       result_.report.rows.push_back(accuracy_row(*reference_, nullptr));
-      keep_overlays(table_.output, table_.data, *evaluation_, *reference_);
+      keep_overlays(table_.folder, table_.data, *evaluation_, *reference_);
       result_.columns.push_back(*reference_);
       result_.columns.back().maps.clear();
     } else {
@@ -250,23 +249,18 @@ TableResult TableRun::run() {
 
 }  // namespace
 
-PtqOptions ptq_options(const Method& method, const std::string& preset, const Flags& flags, std::uint64_t seed) {
-  PtqOptions options = ptq_preset(method.simple ? "simple" : preset, method.weight_bits, method.activation_bits);
-  options.seed = seed;
-  options.layer_bits = layer_bits_of(flags);
-  if (!method.simple) {
-    Flags overlay;
-    bind(overlay, options);
-    flags.apply_to(overlay);
-  }
-  return options;
+PtqOptions ptq_options(const Method& method, const TableJob& job) {
+  PtqOptions options = ptq_preset(method.simple ? "simple" : job.preset, method.weight_bits, method.activation_bits);
+  options.seed = job.data.seed;
+  options.layer_bits = job.layer_bits;
+  return method.simple ? options : patched(std::move(options), job.ptq);
 }
 
 PtqResult quantize_with_progress(const std::string& name, const Graph& graph, ImageSource& images,
-                                 const PtqOptions& options, double& seconds) {
+                                 const PtqOptions& options, double& seconds, const JobControl& control) {
   const auto start = std::chrono::steady_clock::now();
   const auto passes = static_cast<std::int64_t>(options.passes.size());
-  Progress progress("quantize " + name, passes, "passes");
+  Progress progress(control, "quantize " + name, passes, "passes");
   int before = 0;
   PtqResult result = post_training_quantize(graph, images, options, [&](const std::string& pass, int done, int) {
     progress.note(pass);
@@ -278,8 +272,8 @@ PtqResult quantize_with_progress(const std::string& name, const Graph& graph, Im
   return result;
 }
 
-TableResult run_accuracy_table(const TableFlags& table, const std::vector<Method>& methods, const Flags& flags) {
-  return TableRun(table, methods, flags).run();
+TableResult run(const TableJob& job, const JobControl& control) {
+  return TableRun(job, control).run();
 }
 
 }  // namespace binade

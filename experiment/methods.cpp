@@ -1,6 +1,6 @@
-// The grammar of method names: KIND BITS or KIND-wBITSaBITS, of PTQ and its integer form also with -simple behind; and
+// The grammar of method names: KIND BITS or KIND-wBITSaBITS, of PTQ and its integer form also with -simple after; and
 // of widths of layers.
-#include "cli/methods.hpp"
+#include "experiment/methods.hpp"
 
 #include <array>
 #include <regex>
@@ -56,17 +56,7 @@ Method parse_method(const std::string& name) {
   return method;
 }
 
-void bind_layer_bits(Flags& flags, std::vector<std::string>& layers) {
-  flags.add("layer-bits", layers,
-            "layers with another width, of their weights and of what they read: NAME=BITS,... (names as inspect prints "
-            "them, or first and last; behind the last, of the result, too)");
-}
-
-std::vector<LayerWidth> layer_bits_of(const Flags& flags) {
-  std::vector<std::string> texts;
-  Flags overlay;
-  bind_layer_bits(overlay, texts);
-  flags.apply_to(overlay);
+std::vector<LayerWidth> parse_layer_bits(std::span<const std::string> texts) {
   std::vector<LayerWidth> layers;
   for (const std::string& text : texts) {
     static const std::regex kGrammar("(.+)=([0-9]{1,2})");
@@ -82,7 +72,7 @@ std::vector<LayerWidth> layer_bits_of(const Flags& flags) {
   return layers;
 }
 
-std::string to_string(const std::vector<LayerWidth>& layers) {
+std::string to_string(std::span<const LayerWidth> layers) {
   std::string text;
   for (const LayerWidth& layer : layers) {
     text += fmt::format("{}{}={}", text.empty() ? "" : ", ", layer.layer, layer.bits);

@@ -1,5 +1,5 @@
 // Taking weights from a file, and saying in the notes what was taken.
-#include "cli/weights.hpp"
+#include "experiment/weights.hpp"
 
 #include <map>
 #include <sstream>
@@ -47,7 +47,7 @@ void note(Model& model, const char* key, const std::vector<std::string>& names) 
 
 }  // namespace
 
-Model with_weights(Model model, const NetworkFlags& network, LoadedWeights* loaded) {
+Model with_weights(Model model, const NetworkSource& network, LoadedWeights* loaded) {
   if (network.weights.empty()) return model;
   const Model source = load_model(network.weights);
   const WeightOptions options{.map = map_of(network.weights_map),

@@ -2,10 +2,10 @@
 // "qat8", "ptq-w4a8", "calibration8", "integer8"; "first=8".
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
-#include "cli/flags.hpp"
 #include "core/passes/widths.hpp"
 
 namespace binade {
@@ -31,14 +31,11 @@ Method parse_method(const std::string& name);
 /// @throws UsageError as above, for a name given twice, and for an empty list
 std::vector<Method> parse_methods(const std::vector<std::string>& names);
 
-/// --layer-bits: widths of single layers, "NAME=BITS", of every quantized row.
-void bind_layer_bits(Flags& flags, std::vector<std::string>& layers);
-
-/// What the flag says. @throws UsageError for anything but NAME=BITS, BITS from 2 to 16
-std::vector<LayerWidth> layer_bits_of(const Flags& flags);
+/// Widths of single layers. @throws UsageError for anything but NAME=BITS, BITS from 2 to 16
+std::vector<LayerWidth> parse_layer_bits(std::span<const std::string> texts);
 
 /// "first=8, last=8"; empty if there are none.
-std::string to_string(const std::vector<LayerWidth>& layers);
+std::string to_string(std::span<const LayerWidth> layers);
 
 /// What --help says about the names.
 extern const char* const kMethodHelp;

@@ -1,5 +1,5 @@
 // Progress lines: what is told about a job, and that the last line comes when it ends.
-#include "core/base/progress.hpp"
+#include "cli/terminal_progress.hpp"
 
 #include <gtest/gtest.h>
 
@@ -24,15 +24,34 @@ TEST(Progress, TellsRateAndTimeLeft) {
 }
 
 TEST(Progress, WritesALastLineWithTheNote) {
+  TerminalProgress terminal;
   testing::internal::CaptureStderr();
   {
-    Progress progress("train", 3, "steps");
+    Progress progress({.progress = &terminal}, "train", 3, "steps");
     progress.advance(3);
     progress.note("loss 0.5");
   }
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_NE(text.find("train  3/3 steps  100 %"), std::string::npos) << text;
   EXPECT_NE(text.find("loss 0.5\n"), std::string::npos) << text;
+}
+
+TEST(Progress, NobodyNeedsToListen) {
+  testing::internal::CaptureStderr();
+  {
+    Progress progress({}, "train", 3, "steps");
+    progress.advance(3);
+    progress.note("loss 0.5");
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(Progress, CancellationComesBetweenUnits) {
+  bool stop = false;
+  Progress progress({.cancelled = [&] { return stop; }}, "train", 3, "steps");
+  EXPECT_NO_THROW(progress.advance());
+  stop = true;
+  EXPECT_THROW(progress.advance(), Cancelled);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Reads the machine's description from /proc and /etc; the versions of libraries come from the build.
-#include "cli/machine.hpp"
+#include "experiment/machine.hpp"
 
 #include <sys/utsname.h>
 #include <unistd.h>

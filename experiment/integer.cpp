@@ -1,15 +1,15 @@
-// The integer engine behind the commands.
-#include "cli/integer.hpp"
+// The integer engine behind the jobs.
+#include "experiment/integer.hpp"
 
 #include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "cli/session.hpp"
 #include "core/base/error.hpp"
 #include "core/passes/apply_target.hpp"
 #include "core/passes/quantizers.hpp"
+#include "experiment/images.hpp"
 
 namespace binade {
 
@@ -26,7 +26,7 @@ TargetNetwork for_target(const Model& model, const TargetProfile& target) {
 }
 
 Predictions evaluate_program(const std::string& method, const Program& program, Engine& engine, LoadedImages& images,
-                             int batch) {
+                             int batch, const JobControl& control) {
   const auto in_bytes = static_cast<std::size_t>(bytes_of(program.input));
   const auto out_bytes = static_cast<std::size_t>(bytes_of(program.output));
   std::vector<std::byte> in, out;
@@ -42,7 +42,7 @@ Predictions evaluate_program(const std::string& method, const Program& program, 
     dequantize_output(program, out, logits.view());
     return std::as_const(logits).view();
   };
-  return evaluate_network(method, network, images, batch);
+  return evaluate_network(method, network, images, batch, control);
 }
 
 nlohmann::ordered_json describe_program(const Lowered& lowered, const Engine& engine) {

@@ -1,0 +1,114 @@
+// A C++ program makes an accuracy table without a command line.
+#include "experiment/table.hpp"
+
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/error.hpp"
+#include "core/io/checkpoint.hpp"
+#include "core/models/models.hpp"
+
+namespace binade {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Keeps what it is told.
+class Listener : public ProgressSink {
+ public:
+  std::unique_ptr<ProgressStage> begin(const std::string& what, std::int64_t total, const std::string&) override {
+    stages.push_back(what);
+    totals.push_back(total);
+    return std::make_unique<Stage>(done.emplace_back(0));
+  }
+  std::vector<std::string> stages;
+  std::vector<std::int64_t> totals;
+  std::list<std::int64_t> done;
+
+ private:
+  struct Stage : ProgressStage {
+    explicit Stage(std::int64_t& n) : count(n) {}
+    void advance(std::int64_t n) override { count += n; }
+    void note(const std::string&) override {}
+    std::int64_t& count;
+  };
+};
+
+class Tables : public testing::Test {
+ protected:
+  static fs::path folder() { return fs::temp_directory_path() / ("binade_experiment_" + std::to_string(::getpid())); }
+  static void SetUpTestSuite() {
+    fs::create_directories(folder());
+    ModelOptions options{.seed = 1, .classes = 3};
+    options.input = {1, 32, 32, 3};
+    save_checkpoint(build_model("tiny_mobilenet", options), folder() / "net.h5");
+  }
+  static void TearDownTestSuite() { fs::remove_all(folder()); }
+
+  /// The whole of what a program has to say.
+  static TableJob job() {
+    TableJob job;
+    job.network.model = folder() / "net.h5";
+    job.data.dataset.kind = "generated";
+    job.data.dataset.generated = {.classes = 3, .train = 12, .val = 9, .size = 32};
+    job.data.data = folder() / "images";
+    job.methods = {"ptq8", "float", "integer8"};
+    job.ptq = [](PtqOptions& options) { options.range = "mse"; };
+    return job;
+  }
+};
+
+TEST_F(Tables, NeedNoCommandLine) {
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  const TableResult result = run(job());
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  const auto& rows = result.report.rows;
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0].method, "ptq8");
+  EXPECT_EQ(rows[0].n, 9);
+  EXPECT_EQ(rows[0].weight_bits, 8);
+  EXPECT_TRUE(rows[0].sqnr_db.has_value());
+  EXPECT_FALSE(rows[1].delta.has_value());        // float is the reference
+  EXPECT_EQ(rows[2].accuracy, rows[0].accuracy);  // the integers of the same network
+  EXPECT_EQ(result.columns.size(), 3U);
+  EXPECT_TRUE(result.networks.contains("ptq8"));
+  EXPECT_NE(render(result.report, Format::text).find("integer8"), std::string::npos);
+}
+
+TEST_F(Tables, TellWhatTheyDo) {
+  Listener listener;
+  run(job(), {.progress = &listener});
+  EXPECT_NE(std::find(listener.stages.begin(), listener.stages.end(), "evaluate float"), listener.stages.end());
+  EXPECT_NE(std::find(listener.stages.begin(), listener.stages.end(), "quantize ptq8"), listener.stages.end());
+  std::size_t stage = 0;
+  for (const std::int64_t done : listener.done) {
+    EXPECT_EQ(done, listener.totals[stage]) << listener.stages[stage];
+    ++stage;
+  }
+}
+
+TEST_F(Tables, StopWhenTheyAreNotWanted) {
+  int asked = 0;
+  EXPECT_THROW(run(job(), {.cancelled = [&] { return ++asked > 3; }}), Cancelled);
+  EXPECT_EQ(asked, 4);
+}
+
+TEST_F(Tables, RefuseNamesBeforeAnythingIsRead) {
+  TableJob wrong = job();
+  wrong.methods = {"float", "ptq88"};
+  wrong.network.model = "nothing.h5";
+  EXPECT_THROW(run(wrong), UsageError);
+}
+
+}  // namespace
+}  // namespace binade
