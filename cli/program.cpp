@@ -3,14 +3,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <new>
 
 #include <fmt/format.h>
 
+#include "cli/interrupt.hpp"
 #include "core/base/error.hpp"
 #include "core/base/names.hpp"
 #include "core/base/parallel.hpp"
@@ -82,7 +85,15 @@ std::span<const Command> commands() {
 int run_program(const std::vector<std::string>& arguments) noexcept {
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit of file sizes fails like one to a full disk
   try {
-    return dispatch(arguments);
+    const int code = dispatch(arguments);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      return fail(kData, fmt::format("cannot write the results to the standard output: {}", std::strerror(errno)));
+    }
+    return code;
+  } catch (const Interrupted& stop) {
+    std::fflush(stdout);
+    fmt::print(stderr, "stopped by {}: {}\n", stop.signal == SIGINT ? "SIGINT" : "SIGTERM", printable_lines(stop.hint));
+    return 128 + stop.signal;
   } catch (const UsageError& error) {
     return fail(kUsage, error.what());
   } catch (const DataError& error) {
@@ -99,6 +110,22 @@ int run_program(const std::vector<std::string>& arguments) noexcept {
     return fail(kOurBug, fmt::format("unexpected: {}\nThis is a bug in binade {}, not a mistake of yours.",
                                      error.what(), version_text()));
   }
+}
+
+JobControl CommandLine::control() {
+  remember_signals();
+  const Json settings = config();
+  const std::string out = settings.value("out", "");
+  const std::string hint = !settings.contains("resume") ? "nothing was written"
+                           : out.empty()                ? "nothing was kept, since there is no --out"
+                                                        : fmt::format(
+                                                              "the same command with --resume goes on from the last "
+                                                                             "checkpoint in '{}'",
+                                                              out);
+  return {.progress = &terminal_, .cancelled = [hint]() -> bool {
+            if (const int number = remembered_signal(); number != 0) throw Interrupted(number, hint);
+            return false;
+          }};
 }
 
 bool CommandLine::read(std::vector<std::string> arguments, std::vector<std::string>* words, std::string_view usage) {

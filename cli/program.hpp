@@ -36,8 +36,8 @@ class CommandLine : public Flags {
   bool read(std::vector<std::string> arguments, std::vector<std::string>* words = nullptr,
             std::string_view usage = "[CONFIG.cfg]");
 
-  /// What jobs are given: a progress bar on stderr.
-  JobControl control() { return {.progress = &terminal_, .cancelled = {}}; }
+  /// What jobs are given: a progress bar on stderr, and SIGINT and SIGTERM as cancellation.
+  JobControl control();
 
  private:
   std::string_view command_;

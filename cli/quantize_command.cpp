@@ -1,6 +1,10 @@
 // Fills jobs of quantizations and keeps their results.
 #include "cli/quantize_command.hpp"
 
+#include <algorithm>
+#include <array>
+#include <sstream>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -49,9 +53,27 @@ int keep_quantization(QuantizeResult result, const TableFlags& table, const Flag
   return kDone;
 }
 
+namespace {
+
+/// The configuration without what says nothing of the network: equal runs give equal files.
+std::string lasting_config(const Flags& flags) {
+  std::istringstream text(flags.config_text());
+  std::string lasting;
+  bool in_section = false;
+  for (std::string line; std::getline(text, line);) {
+    in_section = in_section || line.starts_with('[');
+    const auto is_key = [&](std::string_view key) { return line.starts_with(fmt::format("{} =", key)); };
+    constexpr std::array<std::string_view, 5> kOfTheRun{"out", "force", "format", "threads", "resume"};
+    if (in_section || std::none_of(kOfTheRun.begin(), kOfTheRun.end(), is_key)) lasting += line + "\n";
+  }
+  return lasting;
+}
+
+}  // namespace
+
 void save_quantized(Model model, const std::string& target, const Flags& flags, const OutputFolder& out) {
   model.notes["target"] = target;
-  save_checkpoint(model, out.file("network.h5"), flags.config_text());
+  save_checkpoint(model, out.file("network.h5"), lasting_config(flags));
   out.write("config.cfg", flags.config_text());
 }
 

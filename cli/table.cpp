@@ -42,7 +42,7 @@ int run_table(const std::vector<std::string>& arguments) {
   out.write("config.cfg", flags.config_text());
   if (out) write_predictions(out.file("predictions.h5"), result.columns);
   fmt::print("{}", render(result.report, format_of(table.output.format)));
-  return kDone;
+  return result.report.failed.empty() ? kDone : kCheckFailed;
 }
 
 }  // namespace binade

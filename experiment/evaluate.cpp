@@ -53,7 +53,7 @@ EvaluateResult run(const EvaluateJob& job, const JobControl& control) {
   describe_segmentation(job.data, *images, report);
   note_bad_images("evaluation", images->bad(), report.notes);
   for (const std::string& alarm : alarms(report.rows, predictions.classes)) report.notes.push_back(alarm);
-  describe_run(report, {.config = job.config, .network = job.network, .model = model, .evaluation = *images});
+  describe_run(report, {.config = job.config, .model = model, .evaluation = *images});
   keep_overlays(job.folder, job.data, *images, predictions);
   return {.report = std::move(report), .columns = {std::move(predictions)}};
 }

@@ -178,7 +178,7 @@ Predictions evaluate_graph(const std::string& method, const Graph& graph, Loaded
 
 void describe_run(AccuracyReport& report, const RunInputs& inputs) {
   report.config = inputs.config;
-  report.hashes = {{"model", model_hash(inputs.network)},
+  report.hashes = {{"model", model_hash(inputs.model)},
                    {"preprocessing", sha256_hex(to_string(inputs.model.preprocessing))},
                    {"evaluation", list_hash(inputs.evaluation)}};
   for (const auto& set : inputs.calibration) report.hashes["calibration"].push_back(list_hash(*set));

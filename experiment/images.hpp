@@ -78,7 +78,6 @@ Predictions evaluate_graph(const std::string& method, const Graph& graph, Loaded
 /// What a report says of where its figures come from.
 struct RunInputs {
   nlohmann::ordered_json config;  ///< the settings, as the caller names them
-  const NetworkSource& network;
   const Model& model;
   LoadedImages& evaluation;
   std::span<const std::unique_ptr<LoadedImages>> calibration = {};  ///< one per calibration set

@@ -17,7 +17,13 @@
 namespace binade {
 namespace {
 
-/// The value behind the first line that begins with `key`, without separators and quotes; empty if there is none.
+#if defined(__clang__)
+constexpr const char* kCompiler = "Clang " __clang_version__;
+#else
+constexpr const char* kCompiler = "GCC " __VERSION__;
+#endif
+
+/// The value after the first line that begins with `key`, without separators and quotes; empty if there is none.
 std::string value_in(const char* path, const std::string& key) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -47,7 +53,7 @@ nlohmann::ordered_json machine_description() {
   machine["memory_gib"] = fmt::format("{:.1f}", memory_bytes / (1 << 30));
   machine["os"] = or_unknown(value_in("/etc/os-release", "PRETTY_NAME"));
   machine["kernel"] = system.release;
-  machine["compiler"] = "GCC " __VERSION__;
+  machine["compiler"] = kCompiler;
   machine["libraries"] = BINADE_LIBRARIES;
   machine["version"] = version();
   machine["revision"] = revision();

@@ -1,8 +1,8 @@
 // Opens networks and lays on them what the source of a job says.
 #include "experiment/network.hpp"
 
-#include <filesystem>
 #include <regex>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,11 +10,10 @@
 #include "core/base/error.hpp"
 #include "core/base/hash.hpp"
 #include "core/formats/formats.hpp"
+#include "core/io/checkpoint.hpp"
 #include "experiment/weights.hpp"
 
 namespace binade {
-
-namespace fs = std::filesystem;
 
 ReadOptions read_options(const NetworkSource& network) {
   ReadOptions options{.output = network.output};
@@ -56,11 +55,14 @@ Model with_preprocessing(Model model, const NetworkSource& network) {
   return model;
 }
 
-std::string model_hash(const NetworkSource& network) {
-  const std::string hash = fs::is_regular_file(network.model) ? sha256_file(network.model) : sha256_hex(network.model);
-  if (network.weights.empty()) return hash;
-  const std::string names = network.weights_names.empty() ? "" : sha256_file(network.weights_names);
-  return sha256_hex(hash + sha256_file(network.weights) + network.weights_map + network.weights_part + names);
+std::string model_hash(const Model& model) {
+  Model bare;  // name, notes, classes and preprocessing are described elsewhere
+  bare.graph = model.graph;
+  std::string text = model_to_json(bare);
+  for (const ValueId id : model.graph.parameters()) {
+    text += sha256_hex(std::as_bytes(std::span(model.graph.tensor(id).span())));
+  }
+  return sha256_hex(text);
 }
 
 }  // namespace binade

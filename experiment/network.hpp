@@ -29,7 +29,8 @@ ReadOptions read_options(const NetworkSource& network);
 Model open_network(const NetworkSource& network, LoadedWeights* loaded = nullptr);
 /// The model with what [preprocessing] overlays.
 Model with_preprocessing(Model model, const NetworkSource& network);
-/// What identifies it in results: the SHA-256 of the file, or of the zoo's name.
-std::string model_hash(const NetworkSource& network);
+/// What identifies a network in results: the SHA-256 of its layers and parameters. Equal networks have equal hashes,
+/// whatever file they are in and whenever it was written.
+std::string model_hash(const Model& model);
 
 }  // namespace binade

@@ -62,7 +62,8 @@ class QatRun {
     return value;
   }
 
-  void keep(const TrainCheckpoint& at, std::span<const TelemetryRow> rows) const {
+  void keep(const TrainCheckpoint& at, std::span<const TelemetryRow> rows) {
+    if (job_.before_checkpoint && !std::exchange(kept_, true)) job_.before_checkpoint();
     save_training(job_.model, at, job_.checkpoint);
     const std::filesystem::path folder = job_.checkpoint.parent_path();
     write_file_atomically(folder / "metrics.csv", metrics_csv(at.metrics));
@@ -72,6 +73,7 @@ class QatRun {
   const QuantizedTraining& job_;
   const JobControl& control_;
   std::string validation_text_;
+  bool kept_ = false;
 };
 
 /// Calibration images; where no folder is given, training images.
@@ -89,7 +91,7 @@ std::filesystem::path file_in(const QatJob& job, const char* name) {
   return job.folder.empty() ? std::filesystem::path() : job.folder / name;
 }
 
-/// The quantized network to start from: of an earlier part of this run, or made now and kept.
+/// The quantized network to start from: of an earlier part of this run, or made now.
 Graph starting_graph(const QatJob& job, const Method& method, const Model& model, LoadedImages& evaluation,
                      std::vector<std::string>& notes, const JobControl& control) {
   const std::filesystem::path file = file_in(job, "start.h5");
@@ -103,10 +105,7 @@ Graph starting_graph(const QatJob& job, const Method& method, const Model& model
   settings.ptq = job.ptq;
   const PtqResult quantized =
       quantize_with_progress("start", model.graph, *images, start_options(method, settings), seconds, control);
-  Model start = model;
-  start.graph = with_free_weights(quantized.quantized, quantized.reference);
-  if (!file.empty()) save_checkpoint(start, file);
-  return start.graph;
+  return with_free_weights(quantized.quantized, quantized.reference);
 }
 
 /// Accuracy of float, start and result.
@@ -204,6 +203,12 @@ QatJobResult run(const QatJob& job, const JobControl& control) {
       read_training_images({.qat = job.qat, .data = job.data, .model = model, .labels = options.train.loss.labels},
                            *evaluation, report.notes, control);
   const Graph start = starting_graph(job, method, model, *evaluation, report.notes, control);
+  // The start is kept with the first checkpoint: a run that never got there leaves nothing behind.
+  const auto keep_start = [&] {
+    Model kept = model;
+    kept.graph = start;
+    save_checkpoint(kept, file_in(job, "start.h5"));
+  };
   const auto begin = std::chrono::steady_clock::now();
   const QatResult trained =
       train_quantized({.name = method.name,
@@ -212,7 +217,8 @@ QatJobResult run(const QatJob& job, const JobControl& control) {
                        .training = *training,
                        .validation = options.train.validate_epochs > 0 ? evaluation.get() : nullptr,
                        .options = options,
-                       .checkpoint = file_in(job, "training.h5")},
+                       .checkpoint = file_in(job, "training.h5"),
+                       .before_checkpoint = keep_start},
                       job.resume, control);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   result.model.graph = apply_target(trained.quantized, job.target);
@@ -228,11 +234,7 @@ QatJobResult run(const QatJob& job, const JobControl& control) {
                                                         evaluation->count(), job.data.data, training->count()));
   describe_segmentation(job.data, *evaluation, report);
   report.notes.insert(report.notes.end(), trained.warnings.begin(), trained.warnings.end());
-  describe_run(report, {.config = job.config,
-                        .network = job.network,
-                        .model = model,
-                        .evaluation = *evaluation,
-                        .layer_bits = job.layer_bits});
+  describe_run(report, {.config = job.config, .model = model, .evaluation = *evaluation, .layer_bits = job.layer_bits});
   result.model.notes["quantization"] = quantization_note(method.name, job.layer_bits);
   result.model.notes["target"] = job.target.name;
   return result;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -66,6 +67,8 @@ struct QuantizedTraining {
   LoadedImages* validation = nullptr;  ///< none: no validation on the way
   QatOptions options;
   std::filesystem::path checkpoint;  ///< file to write it to; empty: none. CSV files go beside it
+  /// Called before the first checkpoint is written; may be empty.
+  std::function<void()> before_checkpoint = {};
 };
 
 /// Trains as a stage of progress, from the checkpoint if `resume` and it is there.

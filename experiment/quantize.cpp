@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/error.hpp"
 #include "core/passes/apply_target.hpp"
 
 namespace binade {
@@ -35,6 +36,7 @@ QuantizeResult run_quantization(const TableJob& job, const Method& method,
     TableJob rows = job;
     rows.methods = {"float", method.name};
     result.table = run(rows, control);
+    if (!result.table->report.failed.empty()) throw DataError(result.table->report.failed.front().reason);
     result.model.graph = std::move(result.table->networks.at(method.name));
   }
   result.model.notes["quantization"] = quantization_note(method.name, job.layer_bits);

@@ -33,12 +33,17 @@ class TableRun {
     return std::any_of(methods_.begin(), methods_.end(),
                        [](const Method& m) { return m.kind != Method::Kind::reference; });
   }
+  bool has_failed(const Method& method) const {
+    const auto& failed = result_.report.failed;
+    return std::any_of(failed.begin(), failed.end(), [&](const FailedRow& row) { return row.method == method.name; });
+  }
   bool wants_training() const {
     return std::any_of(methods_.begin(), methods_.end(), [](const Method& m) { return m.kind == Method::Kind::qat; });
   }
   struct Quantized {
     Graph graph;
     double seconds = 0;
+    nlohmann::ordered_json details = {};
   };
   struct PtqRun {
     PtqOptions options;
@@ -51,6 +56,8 @@ class TableRun {
   }
   void open_images();
   AccuracyRow quantized_row(const Method& method);
+  /// The row, or why there is none; the rows before it stay as they are.
+  void add_quantized_row(const Method& method);
   /// Quantizes on calibration set `set` and evaluates; seconds of the quantization go to `seconds`.
   Predictions quantize_and_evaluate(const Method& method, std::size_t set, double& seconds);
   /// Post-training quantization; rows that want the same one share it.
@@ -138,6 +145,7 @@ const Graph& TableRun::quantized(const Method& method, std::size_t set, double& 
   const auto key = std::tuple{source.kind, source.weight_bits, source.activation_bits, source.simple, set};
   if (const auto known = quantized_.find(key); known != quantized_.end()) {
     seconds = known->second.seconds;
+    if (method.kind == source.kind) result_.report.details[name] = known->second.details;
     return known->second.graph;
   }
   Graph graph;
@@ -155,7 +163,9 @@ const Graph& TableRun::quantized(const Method& method, std::size_t set, double& 
     result_.report.details[name] = run.result.report;
     graph = run.result.quantized;
   }
-  return quantized_.insert_or_assign(key, Quantized{apply_target(graph, table_.target), seconds}).first->second.graph;
+  return quantized_
+      .insert_or_assign(key, Quantized{apply_target(graph, table_.target), seconds, result_.report.details[name]})
+      .first->second.graph;
 }
 
 Predictions TableRun::quantize_and_evaluate(const Method& method, std::size_t set, double& seconds) {
@@ -191,15 +201,29 @@ AccuracyRow TableRun::quantized_row(const Method& method) {
   return row;
 }
 
+void TableRun::add_quantized_row(const Method& method) {
+  const std::size_t columns = result_.columns.size();
+  try {
+    result_.report.rows.push_back(quantized_row(method));
+  } catch (const DataError& error) {
+    result_.columns.resize(columns);
+    result_.report.details.erase(method.name);
+    result_.networks.erase(method.name);
+    result_.report.failed.push_back({method.name, error.what()});
+  }
+}
+
 void TableRun::compare_speeds() {
   for (const Method& method : methods_) {
-    if (method.kind != Method::Kind::calibration) continue;
+    if (method.kind != Method::Kind::calibration || has_failed(method)) continue;
     nlohmann::ordered_json& details = result_.report.details[method.name];
     const double seconds = details["seconds"].get<double>();
     std::string text = speed_text(method.name, details);
     for (const Method& other : methods_) {
       const bool same = other.weight_bits == method.weight_bits && other.activation_bits == method.activation_bits;
-      if (!same || other.simple || (other.kind != Method::Kind::ptq && other.kind != Method::Kind::qat)) continue;
+      if (!same || other.simple || has_failed(other) ||
+          (other.kind != Method::Kind::ptq && other.kind != Method::Kind::qat))
+        continue;
       const bool trains = other.kind == Method::Kind::qat;
       const double theirs =
           trains ? result_.report.details[other.name]["epoch_seconds"].get<double>()
@@ -223,7 +247,6 @@ void TableRun::describe() {
   describe_segmentation(table_.data, *evaluation_, report);
   compare_speeds();
   describe_run(report, {.config = table_.config,
-                        .network = table_.network,
                         .model = model_,
                         .evaluation = *evaluation_,
                         .calibration = calibration_,
@@ -240,7 +263,7 @@ TableResult TableRun::run() {
       result_.columns.push_back(*reference_);
       result_.columns.back().maps.clear();
     } else {
-      result_.report.rows.push_back(quantized_row(method));
+      add_quantized_row(method);
     }
   }
   describe();

@@ -143,7 +143,7 @@ TrainJobResult run(const TrainJob& job, const JobControl& control) {
   report.notes.insert(report.notes.begin(), fmt::format("n = {} images of '{}', trained on {} others.",
                                                         validation->count(), job.data.data, loader.count()));
   describe_segmentation(job.data, *validation, report);
-  describe_run(report, {.config = job.config, .network = job.network, .model = model, .evaluation = *validation});
+  describe_run(report, {.config = job.config, .model = model, .evaluation = *validation});
   return {.model = std::move(model), .report = std::move(report), .columns = {std::move(predictions)}};
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include <fmt/format.h>
 
@@ -27,6 +28,24 @@ Program program_to_check(const std::filesystem::path& file, const Lowered& lower
   return program;
 }
 
+/// The bounds of the program itself: its weights need not be those of a fresh one.
+void take_bounds(Lowered& lowered) {
+  for (LayerBounds& layer : lowered.layers) {
+    const auto* conv =
+        std::get_if<ConvInstr>(&lowered.program.code[static_cast<std::size_t>(layer.instruction)].operation);
+    if (conv == nullptr) {
+      throw DataError(fmt::format("instruction {} of the program is not layer '{}' of the network: not of this network",
+                                  layer.instruction, layer.name));
+    }
+    const LayerBounds own = bounds_of(*conv);
+    layer.acc_bound = own.acc_bound;
+    layer.acc_bits = own.acc_bits;
+    layer.shift = own.shift;
+    layer.fp32_exact = own.fp32_exact;
+    layer.fits = own.acc_bits <= lowered.program.accumulator_bits;
+  }
+}
+
 }  // namespace
 
 VerifyResult run(const VerifyJob& job, const JobControl& control) {
@@ -34,6 +53,7 @@ VerifyResult run(const VerifyJob& job, const JobControl& control) {
   TargetNetwork network = for_target(model, job.target ? job.target(model) : TargetProfile{});
   network.lowered.program = program_to_check(job.program, network.lowered);
   const Program& program = network.lowered.program;
+  if (!job.program.empty()) take_bounds(network.lowered);
   const Dataset dataset = open_images(job.data, model, control);
   const auto images = read_images("read images", dataset, job.data, model, control);
 

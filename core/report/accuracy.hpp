@@ -50,9 +50,15 @@ std::vector<std::pair<int, int>> matching_images(const Predictions& a, const Pre
 /// @throws DataError when both share no image, or disagree on a label or on the classes
 AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* reference);
 
+/// A row that could not be made, and why.
+struct FailedRow {
+  std::string method, reason;
+};
+
 /// Everything that a table says: the store that report.json holds and every other form is printed from.
 struct AccuracyReport {
   std::vector<AccuracyRow> rows;
+  std::vector<FailedRow> failed;
   std::string reference = "float";  ///< the column that differences are to
   std::string triage;
   std::vector<std::string> classes;  ///< names, of a segmentation

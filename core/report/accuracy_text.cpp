@@ -195,6 +195,9 @@ std::vector<std::string> alarms(const std::vector<AccuracyRow>& rows, int classe
 nlohmann::ordered_json to_json(const AccuracyReport& report) {
   Json json{{"reference", report.reference}, {"rows", Json::array()}};
   for (const AccuracyRow& row : report.rows) json["rows"].push_back(to_json(row));
+  for (const FailedRow& row : report.failed) {
+    json["failed"].push_back({{"method", row.method}, {"reason", row.reason}});
+  }
   json["triage"] = report.triage;
   json["notes"] = report.notes;
   if (!report.classes.empty()) json["classes"] = report.classes;
@@ -230,6 +233,12 @@ Table to_table(const AccuracyReport& report) {
     cells.push_back(cell(row.seconds, 1));
     table.rows.push_back(std::move(cells));
   }
+  for (const FailedRow& row : report.failed) {
+    std::vector<std::string> cells(table.columns.size(), "–");
+    cells[0] = row.method;
+    cells[1] = "failed";
+    table.rows.push_back(std::move(cells));
+  }
   const bool compares = std::any_of(report.rows.begin(), report.rows.end(), [](const auto& row) { return row.delta; });
   if (compares) {
     table.notes.push_back(
@@ -245,6 +254,7 @@ Table to_table(const AccuracyReport& report) {
   for (const AccuracyRow& row : report.rows) {
     if (row.sets.size() > 1) table.notes.push_back(spread_note(row));
   }
+  for (const FailedRow& row : report.failed) table.notes.push_back(row.method + " failed: " + row.reason);
   table.notes.insert(table.notes.end(), report.notes.begin(), report.notes.end());
   if (!report.triage.empty()) table.notes.push_back(report.triage);
   return table;

@@ -15,6 +15,7 @@
 #include "core/base/error.hpp"
 #include "core/io/checkpoint.hpp"
 #include "core/models/models.hpp"
+#include "core/ops/ops.hpp"
 
 namespace binade {
 namespace {
@@ -101,6 +102,34 @@ TEST_F(Tables, StopWhenTheyAreNotWanted) {
   int asked = 0;
   EXPECT_THROW(run(job(), {.cancelled = [&] { return ++asked > 3; }}), Cancelled);
   EXPECT_EQ(asked, 4);
+}
+
+TEST_F(Tables, KeepTheOtherRowsWhenOneFails) {
+  Model model = load_checkpoint(folder() / "net.h5").model;
+  Graph& graph = model.graph;
+  const auto ones = [&](const char* name) { return graph.parameter(name, Tensor<float>({1, 1, 1, 3}, 1.0f)); };
+  graph.set_output(graph.add("last_norm", LayerNorm{}, {graph.output(), ones("scale"), ones("shift")}));
+  save_checkpoint(model, folder() / "norm.h5");
+  TableJob norm = job();
+  norm.network.model = folder() / "norm.h5";
+  norm.methods = {"float", "ptq8", "integer8", "ptq16"};
+  const AccuracyReport report = run(norm).report;
+  ASSERT_EQ(report.rows.size(), 3U);
+  EXPECT_EQ(report.rows[2].method, "ptq16");
+  ASSERT_EQ(report.failed.size(), 1U);
+  EXPECT_EQ(report.failed[0].method, "integer8");
+  EXPECT_NE(report.failed[0].reason.find("last_norm"), std::string::npos) << report.failed[0].reason;
+  EXPECT_NE(render(report, Format::text).find("integer8 failed: "), std::string::npos);
+  EXPECT_EQ(to_json(report)["failed"][0]["method"], "integer8");
+}
+
+TEST_F(Tables, MayNameOneNetworkTwice) {
+  TableJob twice = job();
+  twice.methods = {"float", "calibration8", "calibration-w8a8"};
+  const TableResult result = run(twice);
+  ASSERT_EQ(result.report.rows.size(), 3U);
+  EXPECT_EQ(result.report.rows[1].accuracy, result.report.rows[2].accuracy);
+  EXPECT_TRUE(result.report.details["calibration-w8a8"].contains("seconds"));
 }
 
 TEST_F(Tables, RefuseNamesBeforeAnythingIsRead) {

@@ -26,6 +26,9 @@ struct LayerBounds {
   bool fp32_exact = false;
 };
 
+/// What a weighted instruction says of its layer: acc_bound, acc_bits, shift and fp32_exact.
+LayerBounds bounds_of(const ConvInstr& conv);
+
 struct Lowered {
   Program program;
   std::vector<LayerBounds> layers;

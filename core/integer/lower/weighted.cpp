@@ -17,6 +17,8 @@ void set_geometry(ConvInstr& conv, const Op& op) {
   conv.groups = op.groups;
 }
 
+}  // namespace
+
 LayerBounds bounds_of(const ConvInstr& conv) {
   LayerBounds bounds{.acc_bound = conv.acc_bound, .shift = conv.requant.shift - conv.requant.slope_frac};
   bounds.acc_bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(conv.acc_bound))) + 1;
