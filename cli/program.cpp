@@ -119,8 +119,8 @@ JobControl CommandLine::control() {
   const std::string hint = !settings.contains("resume") ? "nothing was written"
                            : out.empty()                ? "nothing was kept, since there is no --out"
                                                         : fmt::format(
-                                                              "the same command with --resume goes on from the last "
-                                                                             "checkpoint in '{}'",
+                                                              "the same command with --resume goes on from what "
+                                                                             "is kept in '{}'",
                                                               out);
   return {.progress = &terminal_, .cancelled = [hint]() -> bool {
             if (const int number = remembered_signal(); number != 0) throw Interrupted(number, hint);

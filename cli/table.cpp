@@ -1,9 +1,12 @@
 // table: one row per method, on the same images.
+#include <filesystem>
+
 #include <fmt/format.h>
 
 #include "cli/program.hpp"
 #include "cli/quantize_command.hpp"
 #include "cli/target.hpp"
+#include "core/base/error.hpp"
 #include "core/report/predictions_file.hpp"
 
 namespace binade {
@@ -30,17 +33,24 @@ int run_table(const std::vector<std::string>& arguments) {
             {.choices = names_of(calibrate_presets())});
   bind_target(flags, table.target);
   bind(flags, table.output);
+  flags.add("resume", table.job.resume, "take the rows that a stopped run in --out has finished");
   if (!flags.read(arguments)) return kDone;
 
   parse_methods(table.job.methods);  // names are checked before anything is read
   check_positive("calibration-sets", table.job.calibration_sets);
   table.fill_job(flags);
-  const OutputFolder out(table.output);
+  if (table.job.resume && table.output.out.empty())
+    throw UsageError("--resume continues the table in --out: which folder?");
+  const OutputFolder out(table.output, table.job.resume);
+  if (out) table.job.rows = out.file("rows");
   const TableResult result = run(table.job, flags.control());
 
   out.write_report(result.report);
   out.write("config.cfg", flags.config_text());
-  if (out) write_predictions(out.file("predictions.h5"), result.columns);
+  if (out) {
+    write_predictions(out.file("predictions.h5"), result.columns);
+    std::filesystem::remove_all(table.job.rows);  // the table holds them now
+  }
   fmt::print("{}", render(result.report, format_of(table.output.format)));
   return result.report.failed.empty() ? kDone : kCheckFailed;
 }

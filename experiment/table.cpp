@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <list>
 #include <map>
 #include <optional>
@@ -11,10 +12,14 @@
 
 #include <fmt/format.h>
 
+#include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
+#include "core/base/hash.hpp"
+#include "core/base/revision.hpp"
 #include "core/passes/apply_target.hpp"
 #include "experiment/calibrate.hpp"
 #include "experiment/integer.hpp"
+#include "experiment/kept_rows.hpp"
 #include "experiment/qat.hpp"
 
 namespace binade {
@@ -37,6 +42,10 @@ class TableRun {
     const auto& failed = result_.report.failed;
     return std::any_of(failed.begin(), failed.end(), [&](const FailedRow& row) { return row.method == method.name; });
   }
+  const AccuracyRow& row_of(const Method& method) const {
+    const auto& rows = result_.report.rows;
+    return *std::find_if(rows.begin(), rows.end(), [&](const AccuracyRow& row) { return row.method == method.name; });
+  }
   bool wants_training() const {
     return std::any_of(methods_.begin(), methods_.end(), [](const Method& m) { return m.kind == Method::Kind::qat; });
   }
@@ -56,6 +65,10 @@ class TableRun {
   }
   void open_images();
   AccuracyRow quantized_row(const Method& method);
+  /// What a row is made from: rows of another key are not taken.
+  std::string key_of_rows() const;
+  /// The row made now, and kept if the job says where.
+  void make_row(const Method& method);
   /// The row, or why there is none; the rows before it stay as they are.
   void add_quantized_row(const Method& method);
   /// Quantizes on calibration set `set` and evaluates; seconds of the quantization go to `seconds`.
@@ -81,6 +94,7 @@ class TableRun {
   std::vector<std::unique_ptr<LoadedImages>> calibration_;  ///< one per calibration set
   std::unique_ptr<TrainingLoader> training_;
   std::optional<Predictions> reference_;
+  std::string row_key_;
   TableResult result_;
 };
 
@@ -201,10 +215,50 @@ AccuracyRow TableRun::quantized_row(const Method& method) {
   return row;
 }
 
+std::string TableRun::key_of_rows() const {
+  nlohmann::ordered_json key{{"config", table_.config},
+                             {"model", model_hash(model_)},
+                             {"preprocessing", to_string(model_.preprocessing)},
+                             {"target", table_.target.name},
+                             {"revision", revision()},
+                             {"isa", to_string(active_isa())},
+                             {"evaluation", list_hash(*evaluation_)}};
+  for (const auto& images : calibration_) key["calibration"].push_back(list_hash(*images));
+  if (training_) key["training"] = training_->hashes();
+  for (const char* name : {"out", "force", "format", "threads", "resume", "methods"}) key["config"].erase(name);
+  return sha256_hex(key.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+void TableRun::make_row(const Method& method) {
+  AccuracyReport& report = result_.report;
+  const auto columns = static_cast<std::ptrdiff_t>(result_.columns.size());
+  const auto notes = static_cast<std::ptrdiff_t>(report.notes.size());
+  report.rows.push_back(quantized_row(method));
+  if (table_.rows.empty()) return;
+  KeptRow kept{.row = report.rows.back(),
+               .columns = {result_.columns.begin() + columns, result_.columns.end()},
+               .notes = {report.notes.begin() + notes, report.notes.end()},
+               .details = nlohmann::ordered_json::object()};
+  for (const Predictions& column : kept.columns) {
+    if (report.details.contains(column.method)) kept.details[column.method] = report.details[column.method];
+  }
+  keep_row(table_.rows, row_key_, kept);
+}
+
 void TableRun::add_quantized_row(const Method& method) {
+  if (table_.resume) {
+    if (std::optional<KeptRow> kept = kept_row(table_.rows, row_key_, method.name, *reference_)) {
+      AccuracyReport& report = result_.report;
+      report.rows.push_back(std::move(kept->row));
+      report.notes.insert(report.notes.end(), kept->notes.begin(), kept->notes.end());
+      report.details.update(kept->details);
+      std::move(kept->columns.begin(), kept->columns.end(), std::back_inserter(result_.columns));
+      return;
+    }
+  }
   const std::size_t columns = result_.columns.size();
   try {
-    result_.report.rows.push_back(quantized_row(method));
+    make_row(method);
   } catch (const DataError& error) {
     result_.columns.resize(columns);
     result_.report.details.erase(method.name);
@@ -226,8 +280,7 @@ void TableRun::compare_speeds() {
         continue;
       const bool trains = other.kind == Method::Kind::qat;
       const double theirs =
-          trains ? result_.report.details[other.name]["epoch_seconds"].get<double>()
-                 : quantized_.at({other.kind, other.weight_bits, other.activation_bits, false, 0}).seconds;
+          trains ? result_.report.details[other.name]["epoch_seconds"].get<double>() : row_of(other).quantize_seconds;
       details["speed"][trains ? "qat_epoch" : "ptq"] = theirs / seconds;
       text += fmt::format(", {:.1f} times as fast as {}{}", theirs / seconds, trains ? "an epoch of " : "", other.name);
     }
@@ -255,6 +308,7 @@ void TableRun::describe() {
 
 TableResult TableRun::run() {
   open_images();
+  if (!table_.rows.empty()) row_key_ = key_of_rows();
   reference_ = evaluate_graph("float", model_.graph, *evaluation_, table_.batch, control_);
   for (const Method& method : methods_) {
     if (method.kind == Method::Kind::reference) {

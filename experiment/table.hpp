@@ -31,12 +31,16 @@ struct TableJob {
   CalibrateSettings calibrate;    ///< of the calibration rows
   std::filesystem::path folder;   ///< of the pictures that `data.overlays` asks for
   nlohmann::ordered_json config;  ///< the settings as the caller names them, for the report
+  std::filesystem::path rows;     ///< where finished rows are kept until the table is; empty: nowhere
+  /// Rows in `rows` that were made from the same model, images, program and `config` are taken instead of made again;
+  /// `config` must then name all that matters.
+  bool resume = false;
 };
 
 struct TableResult {
   AccuracyReport report;
   std::vector<Predictions> columns;       ///< of every row, and of further calibration sets as "METHOD.set2"
-  std::map<std::string, Graph> networks;  ///< quantized, by method
+  std::map<std::string, Graph> networks;  ///< quantized, by method; without rows that were taken from a folder
 };
 
 /// Runs float first, whatever the order of rows, since everything is compared with it.

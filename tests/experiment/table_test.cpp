@@ -132,6 +132,41 @@ TEST_F(Tables, MayNameOneNetworkTwice) {
   EXPECT_TRUE(result.report.details["calibration-w8a8"].contains("seconds"));
 }
 
+TEST_F(Tables, GoOnFromFinishedRows) {
+  TableJob rows = job();
+  rows.methods = {"float", "ptq8", "ptq16"};
+  rows.config = {{"methods", "as above"}, {"ptq.range", "mse"}, {"threads", 1}};
+  const TableResult whole = run(rows);
+  rows.rows = folder() / "rows";
+  Listener listener;
+  const auto has_begun = [&](const char* stage) {
+    return std::find(listener.stages.begin(), listener.stages.end(), stage) != listener.stages.end();
+  };
+  EXPECT_THROW(run(rows, {.progress = &listener, .cancelled = [&] { return has_begun("quantize ptq16"); }}), Cancelled);
+  EXPECT_TRUE(has_begun("quantize ptq8"));
+
+  rows.resume = true;
+  rows.config["threads"] = 2;  // does not change a row
+  listener = {};
+  const TableResult resumed = run(rows, {.progress = &listener});
+  EXPECT_FALSE(has_begun("quantize ptq8"));
+  EXPECT_TRUE(has_begun("quantize ptq16"));
+  ASSERT_EQ(resumed.report.rows.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(resumed.report.rows[i].method, whole.report.rows[i].method);
+    EXPECT_EQ(resumed.report.rows[i].accuracy, whole.report.rows[i].accuracy);
+    EXPECT_EQ(resumed.report.rows[i].sqnr_db, whole.report.rows[i].sqnr_db);
+    EXPECT_EQ(resumed.report.rows[i].weight_bits, whole.report.rows[i].weight_bits);
+    EXPECT_EQ(resumed.columns[i].logits, whole.columns[i].logits);
+  }
+  EXPECT_TRUE(resumed.report.details.contains("ptq8"));
+
+  rows.config["ptq.range"] = "kl";  // other rows
+  listener = {};
+  run(rows, {.progress = &listener});
+  EXPECT_TRUE(has_begun("quantize ptq8"));
+}
+
 TEST_F(Tables, RefuseNamesBeforeAnythingIsRead) {
   TableJob wrong = job();
   wrong.methods = {"float", "ptq88"};

@@ -73,6 +73,17 @@ TEST_F(Smoke, ASignalStopsBetweenStepsAndTheRunGoesOn) {
   EXPECT_EQ(ended.code, 143) << ended.err;
 }
 
+TEST_F(Smoke, TableKeepsNoRowsOnceItIsDone) {
+  const std::vector<std::string> flags{"--methods", "float,ptq8", "--calibration-images", "8", "--out", path("t")};
+  const Outcome made = run("table", flags);
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_FALSE(fs::exists(path("t/rows")));
+  auto resumed = flags;
+  resumed.emplace_back("--resume");
+  EXPECT_EQ(run("table", resumed).code, 0);
+  expect_failure(run("table", {"--resume"}), 2, {"--resume", "--out"});
+}
+
 TEST_F(Smoke, TwoNamesOfOneNetworkAreTwoRows) {
   const Outcome outcome = run(
       "table", {"--methods", "float,calibration8,calibration-w8a8", "--calibration-images", "8", "--format", "json"});
