@@ -12,11 +12,11 @@
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
 #include "core/base/random.hpp"
-#include "experiment/timing.hpp"
 #include "core/execute/executor.hpp"
 #include "core/models/models.hpp"
 #include "core/passes/fold_batch_norm.hpp"
 #include "core/passes/quantizers.hpp"
+#include "experiment/timing.hpp"
 
 namespace {
 

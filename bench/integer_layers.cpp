@@ -19,10 +19,10 @@
 #include "core/base/cpu.hpp"
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
-#include "experiment/timing.hpp"
 #include "core/integer/engine/plan.hpp"
 #include "core/integer/simd/dispatch.hpp"
 #include "core/models/models.hpp"
+#include "experiment/timing.hpp"
 
 namespace {
 
