@@ -27,6 +27,8 @@ LayerBounds bounds_of(const ConvInstr& conv) {
   return bounds;
 }
 
+namespace {
+
 void emit_weighted(Lowering& to, const Node& node, ConvInstr conv, const Chain& chain) {
   conv.in = to.codes(node.in[0]);
   const Lowering::Quantized weights = to.quantized_parameter(node.in[1]);
