@@ -24,6 +24,9 @@ void bind(Flags& flags, NetworkSource& network) {
             "an .onnx file, a checkpoint (.h5) or a name of the zoo (binade inspect --model all)");
   flags.add("output", network.output, "which output is the network's, where a file has several",
             {.when_unset = "the only one"});
+  flags.add("class-offset", network.class_offset,
+            "outputs before that of class 0, which are left out: 1 where a background class comes first; auto: as the "
+            "file's metadata say");
   flags.add("input-size", network.input_size,
             "pixels, where a file leaves them open or for a network of the zoo: 224, or height x width such as 360x480",
             {.when_unset = "as the model says"});

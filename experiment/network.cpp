@@ -1,6 +1,7 @@
 // Opens networks and lays on them what the source of a job says.
 #include "experiment/network.hpp"
 
+#include <charconv>
 #include <regex>
 #include <span>
 #include <utility>
@@ -17,6 +18,16 @@ namespace binade {
 
 ReadOptions read_options(const NetworkSource& network) {
   ReadOptions options{.output = network.output};
+  if (network.class_offset != "auto") {
+    int offset = 0;
+    const char* end = network.class_offset.data() + network.class_offset.size();
+    const auto [rest, error] = std::from_chars(network.class_offset.data(), end, offset);
+    if (error != std::errc{} || rest != end || offset < 0) {
+      throw UsageError(
+          fmt::format("--class-offset: '{}'; wanted is auto, or a number of outputs", network.class_offset));
+    }
+    options.class_offset = offset;
+  }
   if (network.input_size.empty()) return options;
   static const std::regex kGrammar("([1-9][0-9]{0,3})(?:x([1-9][0-9]{0,3}))?");
   std::smatch match;

@@ -13,6 +13,7 @@ namespace binade {
 struct NetworkSource {
   std::string model;       ///< an .onnx file, a checkpoint (.h5) or a name of the zoo
   std::string output;      ///< which of several outputs of a file
+  std::string class_offset = "auto";  ///< outputs before that of class 0; auto: as the file says
   std::string input_size;  ///< "224" or "360x480" (height x width), where file or zoo leave it open; empty: as they say
   std::string weights;     ///< a network whose weights the model takes; empty: it keeps its own
   std::string weights_map = "auto", weights_part = "all";
@@ -22,7 +23,7 @@ struct NetworkSource {
   int size = 0;
 };
 
-/// What --output and --input-size say. @throws UsageError for a size that is none
+/// What --output, --class-offset and --input-size say. @throws UsageError for a number or size that is none
 ReadOptions read_options(const NetworkSource& network);
 /// The model with the weights of --weights and the preprocessing that the source overlays. @throws UsageError without
 /// --model; DataError if the weights do not fit

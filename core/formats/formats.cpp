@@ -10,6 +10,7 @@
 
 #include "core/base/error.hpp"
 #include "core/io/checkpoint.hpp"
+#include "core/io/onnx_export.hpp"
 #include "core/io/onnx_import.hpp"
 #include "core/io/read_file.hpp"
 #include "core/models/models.hpp"
@@ -58,6 +59,9 @@ const ModelFormat* find_format(const std::filesystem::path& path) {
 Model build_from_zoo(const std::string& name, const ReadOptions& options) {
   if (!options.output.empty())
     throw UsageError(fmt::format("--output: the network '{}' of the zoo has one output", name));
+  if (options.class_offset.value_or(0) != 0) {
+    throw UsageError(fmt::format("--class-offset: the network '{}' of the zoo begins with class 0", name));
+  }
   ModelOptions built;
   if (options.height != 0) built.input = {1, options.height, options.width, find_model(name).input.c};
   return build_model(name, built);
@@ -66,7 +70,7 @@ Model build_from_zoo(const std::string& name, const ReadOptions& options) {
 }  // namespace
 
 std::span<const ModelFormat> model_formats() {
-  static const std::array formats{kOnnxFormat, kCheckpointFormat};
+  static const std::array formats{kOnnxFormat, kCheckpointFormat, kOnnxQdqFormat, kOnnxClipFormat};
   return formats;
 }
 

@@ -10,6 +10,7 @@
 #include "core/base/revision.hpp"
 #include "core/io/atomic_file.hpp"
 #include "core/io/onnx/exporter.hpp"
+#include "core/passes/quantizers.hpp"
 
 namespace binade {
 namespace {
@@ -56,9 +57,7 @@ void export_nodes(exporter::Exporter& to, std::vector<std::string>& problems) {
   }
 }
 
-}  // namespace
-
-std::string onnx_bytes(const Model& model) {
+std::string bytes_of(const Model& model, exporter::QuantizerForm form) {
   const Graph& graph = model.graph;
   std::int64_t elements = 0;
   for (const ValueId id : graph.parameters()) elements += graph.shape(id).count();
@@ -69,7 +68,7 @@ std::string onnx_bytes(const Model& model) {
     throw DataError(fmt::format("'{}' has {} inputs, want 1", model.name, graph.inputs().size()));
   ::onnx::ModelProto proto;
   proto.mutable_graph()->set_name(model.name);
-  exporter::Exporter to(graph, *proto.mutable_graph());
+  exporter::Exporter to(graph, *proto.mutable_graph(), form);
   to.input(graph.inputs()[0]);
   std::vector<std::string> problems;
   export_nodes(to, problems);
@@ -80,7 +79,7 @@ std::string onnx_bytes(const Model& model) {
     throw DataError(text);
   }
   to.output(graph.output());
-  proto.set_ir_version(8);
+  proto.set_ir_version(to.opset() < 21 ? 8 : 10);
   proto.set_producer_name("binade");
   proto.set_producer_version(std::string(revision()));
   proto.add_opset_import()->set_version(to.opset());
@@ -88,8 +87,36 @@ std::string onnx_bytes(const Model& model) {
   return proto.SerializeAsString();
 }
 
+void export_quantized(const Model& model, const std::filesystem::path& path, exporter::QuantizerForm form) {
+  if (!is_quantized(model.graph)) {
+    throw UsageError(
+        fmt::format("'{}' is not quantized; quantize it first, with `binade ptq`, `calibrate` or `qat`", model.name));
+  }
+  write_file_atomically(path, bytes_of(model, form));
+}
+
+}  // namespace
+
+std::string onnx_bytes(const Model& model) {
+  return bytes_of(model, exporter::QuantizerForm::none);
+}
+
 void export_onnx(const Model& model, const std::filesystem::path& path) {
   write_file_atomically(path, onnx_bytes(model));
 }
+
+constinit const ModelFormat kOnnxQdqFormat{
+    .name = "onnx-qdq",
+    .summary = "a quantized network as ONNX with QuantizeLinear and DequantizeLinear",
+    .write = [](const Model& model,
+                const std::filesystem::path& path) { export_quantized(model, path, exporter::QuantizerForm::qdq); },
+    .file = "network_qdq.onnx"};
+
+constinit const ModelFormat kOnnxClipFormat{
+    .name = "onnx-clip",
+    .summary = "a quantized network as float ONNX with a Clip per range and weights on their grids, for TIDL",
+    .write = [](const Model& model,
+                const std::filesystem::path& path) { export_quantized(model, path, exporter::QuantizerForm::clip); },
+    .file = "network_clip.onnx"};
 
 }  // namespace binade

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "core/model/model.hpp"
+#include "core/model/model_format.hpp"
 
 namespace binade {
 
@@ -19,5 +19,16 @@ std::string onnx_bytes(const Model& model);
 
 /// The same as a file, written in one step.
 void export_onnx(const Model& model, const std::filesystem::path& path);
+
+/// A quantized network with a pair of QuantizeLinear and DequantizeLinear per grid, power-of-two scales and zero points
+/// 0, or 128 where signed 8-bit activations are stored as uint8 (the same grid); weights and biases as int8, int16 and
+/// int32. Opset 13 up to 8 bits, 21 above. Codes of fewer bits than their type are cut by a Clip first. What runtimes
+/// fuse is laid out so: a ReLU whose clamp the quantizer makes anyway is left out, and operators that keep a grid have
+/// it on both sides. Bilinear weights, exponentials and leaky slopes are the runtime's own reals.
+extern const ModelFormat kOnnxQdqFormat;
+
+/// TI's exchange form: a float network with the weights and biases that the grids hold, and a Clip at the ends of each
+/// range, [-2^k, 2^k] or [0, 2^k]. @source [ti-semantics 0]
+extern const ModelFormat kOnnxClipFormat;
 
 }  // namespace binade

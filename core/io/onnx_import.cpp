@@ -217,6 +217,7 @@ Model import_checked(const ::onnx::ModelProto& proto, std::size_t file_bytes, co
   set_output(importer, output, model.notes);
   model.graph = join_patterns(importer.graph());
   read_metadata(proto, origin, model);
+  drop_class_offset(options, model);
   model.notes["format"] = fmt::format("ONNX opset {}", opset);
   return model;
 }

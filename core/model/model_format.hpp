@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,8 +16,10 @@ namespace binade {
 struct ReadOptions {
   std::string output;         ///< which of several outputs is the network's
   int height = 0, width = 0;  ///< of the input, where the file leaves them open
+  /// Outputs before that of class 0, which are left out: 1 for a background class. Empty: as the file says.
+  std::optional<int> class_offset;
 
-  bool any() const { return !output.empty() || height != 0 || width != 0; }
+  bool any() const { return !output.empty() || height != 0 || width != 0 || class_offset; }
 };
 
 /// One row of the table of formats (core/formats). A format that is only read has no `write`, and vice versa.

@@ -42,7 +42,7 @@ TEST(Configs, EveryTargetIsRead) {
     EXPECT_EQ(by_path, open_target(by_path.name)) << entry.path();
     names.insert(by_path.name);
   }
-  EXPECT_EQ(names, (std::set<std::string>{"cmsis", "generic", "tidl", "tidl_bias16"}));
+  EXPECT_EQ(names, (std::set<std::string>{"cmsis", "generic", "onnxruntime", "tidl", "tidl_bias16"}));
   EXPECT_EQ(open_target("tidl"), TargetProfile{}) << "the file says what the default is";
 }
 

@@ -1,11 +1,14 @@
 // What each op is in ONNX.
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
 #include "core/io/onnx/exporter.hpp"
 #include "core/ops/words.hpp"
+#include "core/passes/layers.hpp"
 
 namespace binade::exporter {
 namespace {
@@ -43,14 +46,14 @@ NodeWriter joined(Exporter& to, const Node& node, std::string_view op) {
 
 void emit(Exporter& to, const Node& node, const Conv2d& op) {
   std::vector<std::string> in{to.image(node.in[0]), to.kernel(node.in[1])};
-  if (node.in.size() > 2) in.push_back(to.vector(node.in[2]));
+  if (node.in.size() > 2) in.push_back(to.bias(node));
   NodeWriter writer = to.add(node, "Conv", in, false);
   set_convolution(writer, op, to.graph().shape(node.in[1]));
 }
 
 void emit(Exporter& to, const Node& node, const ConvTranspose2d& op) {
   std::vector<std::string> in{to.image(node.in[0]), to.transposed_kernel(node.in[1], op.groups)};
-  if (node.in.size() > 2) in.push_back(to.vector(node.in[2]));
+  if (node.in.size() > 2) in.push_back(to.bias(node));
   NodeWriter writer = to.add(node, "ConvTranspose", in, false);
   set_convolution(writer, op, to.graph().shape(node.in[1]));
   writer.set("output_padding", Dims{op.output_pad_h, op.output_pad_w});
@@ -61,7 +64,7 @@ void emit(Exporter& to, const Node& node, const Linear&) {
   const bool flat = to.can_be_flat(node.in[0]);
   std::vector<std::string> in{flat ? to.flat(node.in[0]) : to.image(node.in[0]),
                               flat ? to.matrix(node.in[1]) : to.kernel(node.in[1])};
-  if (node.in.size() > 2) in.push_back(to.vector(node.in[2]));
+  if (node.in.size() > 2) in.push_back(to.bias(node));
   NodeWriter writer = to.add(node, flat ? "Gemm" : "Conv", in, flat);
   if (flat) writer.set("transB", 1);
 }
@@ -158,7 +161,9 @@ void emit(Exporter& to, const Node& node, const GlobalAvgPool&) {
 }
 
 void emit(Exporter& to, const Node& node, const Resize& op) {
-  if (op.weight_bits > 0) throw DataError("its weights are rounded as in integers; want a float network");
+  if (op.weight_bits > 0 && to.form() == QuantizerForm::none) {
+    throw DataError("its weights are rounded as in integers; want a float network");
+  }
   const Shape& in = to.graph().shape(node.in[0]);
   const bool whole = op.height % in.h == 0 && op.width % in.w == 0;
   std::vector<std::string> inputs{to.image(node.in[0]), ""};
@@ -198,17 +203,38 @@ void emit(Exporter& to, const Node& node, const Dropout&) {
   to.alias(node);
 }
 
+/// The ends of the range [-2^k, 2^k] or [0, 2^k]: what TI's importer reads as a tensor's range.
+void emit_clip(Exporter& to, const Node& node, const FakeQuant& op) {
+  const double end = std::ldexp(1.0, op.spec.exponent());
+  const std::string lo = to.reals(node.name + ".min", {}, {static_cast<float>(op.spec.is_signed ? -end : 0)});
+  const std::string hi = to.reals(node.name + ".max", {}, {static_cast<float>(end)});
+  unary(to, node, "Clip", {lo, hi});
+}
+
+void emit(Exporter& to, const Node& node, const FakeQuant& op) {
+  if (to.form() == QuantizerForm::none) throw DataError("it is a quantizer; plain ONNX is for float networks");
+  if (to.is_constant(node.out)) return;  // its readers write it
+  if (to.form() == QuantizerForm::clip) return emit_clip(to, node, op);
+  to.add_quantizer(node, op.spec);
+}
+
 /// Everything else.
 template <class Op>
 requires(Op::traits.role != Role::function || Op::traits.onnx.empty()) void emit(Exporter&, const Node&, const Op&) {
-  throw DataError(Op::traits.role == Role::quantizer ? "it is a quantizer; plain ONNX is for float networks"
-                                                     : "the operator has no form in a plain float file");
+  throw DataError(Op::traits.role == Role::quantizer
+                      ? "it is a quantizer that learns; export the network that training has finished"
+                      : "the operator has no form in a plain float file");
 }
 
 }  // namespace
 
 void export_node(Exporter& to, const Node& node) {
+  const bool qdq = to.form() == QuantizerForm::qdq;
+  if (qdq && is_done_by_quantizer(to.graph(), node)) return to.alias(node);
   std::visit([&](const auto& op) { emit(to, node, op); }, node.op);
+  if (!qdq || !keeps_grid(node)) return;
+  const std::optional<QuantSpec> spec = spec_of(to.graph(), node.out);
+  if (spec) to.keep_grid(node, *spec);
 }
 
 }  // namespace binade::exporter

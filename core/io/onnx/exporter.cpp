@@ -3,10 +3,12 @@
 
 #include <bit>
 #include <cstring>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/passes/layers.hpp"
 
 namespace binade::exporter {
 namespace {
@@ -69,8 +71,8 @@ NodeWriter& NodeWriter::set(std::string_view name, std::string_view value) {
   return *this;
 }
 
-Exporter::Exporter(const Graph& graph, ::onnx::GraphProto& proto)
-    : graph_(graph), proto_(proto), values_(graph.values().size()) {
+Exporter::Exporter(const Graph& graph, ::onnx::GraphProto& proto, QuantizerForm form)
+    : graph_(graph), proto_(proto), form_(form), values_(graph.values().size()) {
   for (const Value& value : graph.values()) names_.insert(value.name);
 }
 
@@ -107,17 +109,28 @@ bool Exporter::can_be_flat(ValueId id) const {
   return s.n == 1 && s.h == 1 && s.w == 1;
 }
 
+bool Exporter::is_constant(ValueId id) const {
+  if (graph_.is_parameter(id)) return true;
+  const Node* quantizer = form_ == QuantizerForm::none ? nullptr : graph_.producer(id);
+  return quantizer != nullptr && std::holds_alternative<FakeQuant>(quantizer->op) &&
+         graph_.is_parameter(quantizer->in[0]);
+}
+
+const Tensor<float>& Exporter::stored(ValueId id) const {
+  return graph_.tensor(graph_.is_parameter(id) ? id : graph_.producer(id)->in[0]);
+}
+
 bool Exporter::is_flat(ValueId id) const {
-  if (graph_.is_parameter(id)) return can_be_flat(id);
+  if (is_constant(id)) return can_be_flat(id);
   const Forms& forms = values_[index_of(id)];
   return forms.image.empty() && !forms.flat.empty();
 }
 
 std::string Exporter::image(ValueId id) {
-  if (graph_.is_parameter(id)) {
+  if (is_constant(id)) {
     const Shape& s = graph_.shape(id);
     if (const std::string* name = known(id, "image")) return *name;
-    return parameter(id, "image", {s.n, s.c, s.h, s.w}, channels_first(graph_.tensor(id)));
+    return parameter(id, "image", {s.n, s.c, s.h, s.w}, channels_first(stored(id)));
   }
   Forms& forms = values_[index_of(id)];
   if (forms.image.empty()) {
@@ -129,10 +142,12 @@ std::string Exporter::image(ValueId id) {
 
 std::string Exporter::flat(ValueId id) {
   require(can_be_flat(id), "'" + graph_.name(id) + "' has pixels");
-  if (graph_.is_parameter(id)) return vector(id);
+  if (is_constant(id)) return vector(id);
   Forms& forms = values_[index_of(id)];
   if (forms.flat.empty()) {
     add_helper(graph_.name(id) + ".flat", "Flatten", {forms.image}, forms.flat).set("axis", 1);
+    const std::optional<QuantSpec> spec = form_ == QuantizerForm::qdq ? spec_of(graph_, id) : std::nullopt;
+    if (spec) forms.flat = quantized(forms.flat, *spec, forms.flat + ".dequantized");
   }
   return forms.flat;
 }
@@ -148,6 +163,11 @@ std::string Exporter::parameter(ValueId id, std::string_view form, const Dims& d
   const auto other = parameters_.lower_bound({index_of(id), std::string_view()});
   const bool first = other == parameters_.end() || other->first.first != index_of(id);
   const std::string name = first ? graph_.name(id) : free_name(graph_.name(id));
+  if (!graph_.is_parameter(id)) {
+    const auto& quantizer = std::get<FakeQuant>(graph_.producer(id)->op);
+    return parameters_.emplace(std::pair{index_of(id), form}, integer_parameter(name, dims, elements, quantizer))
+        .first->second;
+  }
   ::onnx::TensorProto& tensor = *proto_.add_initializer();
   tensor.set_name(name);
   tensor.set_data_type(::onnx::TensorProto::FLOAT);
@@ -159,13 +179,13 @@ std::string Exporter::parameter(ValueId id, std::string_view form, const Dims& d
 std::string Exporter::kernel(ValueId id) {
   if (const std::string* name = known(id, "kernel")) return *name;
   const Shape& s = graph_.shape(id);
-  return parameter(id, "kernel", {s.n, s.c, s.h, s.w}, channels_first(graph_.tensor(id)));
+  return parameter(id, "kernel", {s.n, s.c, s.h, s.w}, channels_first(stored(id)));
 }
 
 std::string Exporter::transposed_kernel(ValueId id, int groups) {
   if (const std::string* name = known(id, "transposed")) return *name;
   const Shape s = graph_.shape(id);  // {oc, kh, kw, ic / groups}
-  const Tensor<float>& tensor = graph_.tensor(id);
+  const Tensor<float>& tensor = stored(id);
   const int outputs = s.n / groups;
   std::vector<float> elements;
   elements.reserve(static_cast<std::size_t>(s.count()));
@@ -182,13 +202,13 @@ std::string Exporter::transposed_kernel(ValueId id, int groups) {
 
 std::string Exporter::matrix(ValueId id) {
   if (const std::string* name = known(id, "matrix")) return *name;
-  const Tensor<float>& tensor = graph_.tensor(id);
+  const Tensor<float>& tensor = stored(id);
   return parameter(id, "matrix", {tensor.shape().n, tensor.shape().c}, {tensor.span().begin(), tensor.span().end()});
 }
 
 std::string Exporter::vector(ValueId id) {
   if (const std::string* name = known(id, "vector")) return *name;
-  const Tensor<float>& tensor = graph_.tensor(id);
+  const Tensor<float>& tensor = stored(id);
   return parameter(id, "vector", {tensor.count()}, {tensor.span().begin(), tensor.span().end()});
 }
 

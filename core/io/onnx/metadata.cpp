@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <sstream>
@@ -275,6 +276,33 @@ void read_metadata(const ::onnx::ModelProto& proto, const std::string& origin, M
   } else {
     model.notes.erase("preprocessing");
   }
+}
+
+void drop_class_offset(const ReadOptions& options, Model& model) {
+  const auto note = model.notes.extract("class_offset");
+  int offset = 0;
+  if (!note.empty()) {
+    const std::string& said = note.mapped();
+    const auto [end, error] = std::from_chars(said.data(), said.data() + said.size(), offset);
+    if (error != std::errc{} || end != said.data() + said.size()) {
+      throw DataError(
+          fmt::format("its metadata says class_offset '{}', want a number; --class-offset overrides it", said));
+    }
+  }
+  if (options.class_offset) offset = *options.class_offset;
+  const Shape output = model.graph.shape(model.graph.output());
+  if (offset == 0) return;
+  if (offset < 0 || offset >= output.c) {
+    throw DataError(fmt::format("a class offset of {} leaves nothing of {} outputs", offset, output.c));
+  }
+  const std::string name = model.graph.unique_name("without_background");
+  model.graph.set_output(
+      model.graph.add(name, Slice{.axis = 3, .begin = offset, .end = output.c}, {model.graph.output()}));
+  if (static_cast<int>(model.classes.size()) == output.c)
+    model.classes.erase(model.classes.begin(), model.classes.begin() + offset);
+  model.notes["class_offset_applied"] =
+      fmt::format("the first {} of {} outputs {} left out, since class 0 comes after ({})", offset, output.c,
+                  offset == 1 ? "is" : "are", options.class_offset ? "--class-offset" : "class_offset of the file");
 }
 
 }  // namespace binade::importer

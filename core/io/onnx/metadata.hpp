@@ -8,7 +8,7 @@
 
 #include <onnx/onnx_pb.h>
 
-#include "core/model/model.hpp"
+#include "core/model/model_format.hpp"
 
 namespace binade::importer {
 
@@ -22,6 +22,10 @@ struct Affine {
 /// Null if it is not such a formula, or does not depend on the variable.
 std::optional<Affine> read_formula(std::string_view text, const std::array<double, 3>& mean,
                                    const std::array<double, 3>& std);
+
+/// Leaves out the outputs before that of class 0, so many as the options or the file's `class_offset` say, and notes
+/// what was left out. @throws DataError for a number that leaves no output
+void drop_class_offset(const ReadOptions& options, Model& model);
 
 /// Fills name, task, classes, preprocessing and notes from metadata_props and the graph's shapes.
 void read_metadata(const ::onnx::ModelProto& proto, const std::string& origin, Model& model);

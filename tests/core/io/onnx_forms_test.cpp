@@ -195,6 +195,22 @@ TEST(OnnxForms, AnExchangeOfHeightAndWidthIsNeverIgnored) {
   EXPECT_TRUE(holds(refusal(b.bytes("y")), "exchanged"));
 }
 
+TEST(OnnxForms, OutputsBeforeClassZeroAreLeftOut) {
+  OnnxBuilder b(13, {3, 1, 1});
+  b.node("Flatten", "flat", {"x"}).node("Neg", "logits", {"flat"});
+  std::string bytes = b.bytes("logits");
+  EXPECT_EQ(run(import_bytes(bytes, {.class_offset = 1}), {1, 2, 3}), (std::vector<float>{-2, -3}));
+  EXPECT_TRUE(holds(refusal(bytes, {.class_offset = 3}), "a class offset of 3 leaves nothing of 3 outputs"));
+  auto* said = b.proto().add_metadata_props();
+  said->set_key("class_offset");
+  said->set_value("2");
+  b.proto().SerializeToString(&bytes);
+  const Model model = import_bytes(bytes);
+  EXPECT_EQ(run(model, {1, 2, 3}), (std::vector<float>{-3}));
+  EXPECT_TRUE(holds(model.notes.at("class_offset_applied"), "the first 2 of 3 outputs are left out"));
+  EXPECT_EQ(run(import_bytes(bytes, {.class_offset = 0}), {1, 2, 3}), (std::vector<float>{-1, -2, -3}));
+}
+
 /// A folder with a network whose weight {1, 2, 3} lies at byte 4 of another file.
 class ExternalData : public testing::Test {
  protected:

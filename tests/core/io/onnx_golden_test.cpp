@@ -142,7 +142,7 @@ int compare_ranges(const nlohmann::json& wanted, const std::map<std::string, Ran
 
 template <class T>
 void run_network(const std::string& name, double tolerance) {
-  const Model model = import_onnx(kWeights / (name + ".onnx"));
+  const Model model = import_onnx(kWeights / (name + ".onnx"), {.class_offset = 0});
   const Hdf5File golden(kWeights / (name + ".golden.h5"));
   const Tensor<float> input = from_nchw(golden.read<float>("/input"));
   RangeTap ranges(model.graph);
