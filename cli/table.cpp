@@ -19,6 +19,8 @@ int run_table(const std::vector<std::string>& arguments) {
   bind_calibration(flags, table.job.data);
   flags.add("calibration-sets", table.job.calibration_sets,
             "repeat with that many seeded choices and print the spread");
+  flags.add("equivalence-margin", table.job.margin,
+            "points: \"no loss\" is said only where the whole interval of the difference lies above minus this");
   flags.section("Methods");
   flags.add("methods", table.job.methods, kMethodHelp);
   bind_layer_bits(flags, table.layer_bits);
@@ -38,6 +40,10 @@ int run_table(const std::vector<std::string>& arguments) {
 
   parse_methods(table.job.methods);  // names are checked before anything is read
   check_positive("calibration-sets", table.job.calibration_sets);
+  if (!(table.job.margin > 0 && table.job.margin <= 100)) {
+    throw UsageError(
+        fmt::format("--equivalence-margin: {}; wanted are points, more than 0 and at most 100", table.job.margin));
+  }
   table.fill_job(flags);
   if (table.job.resume && table.output.out.empty())
     throw UsageError("--resume continues the table in --out: which folder?");

@@ -9,6 +9,7 @@
 #include "core/base/error.hpp"
 #include "core/passes/apply_target.hpp"
 #include "core/passes/quantizers.hpp"
+#include "core/report/verdict.hpp"
 #include "experiment/integer.hpp"
 
 namespace binade {
@@ -52,7 +53,8 @@ EvaluateResult run(const EvaluateJob& job, const JobControl& control) {
   report.notes = {fmt::format("n = {} images of '{}'.", images->count(), job.data.data)};
   describe_segmentation(job.data, *images, report);
   note_bad_images("evaluation", images->bad(), report.notes);
-  for (const std::string& alarm : alarms(report.rows, predictions.classes)) report.notes.push_back(alarm);
+  for (const std::string& alarm : conclude(report.rows, predictions.classes).alarms) report.notes.push_back(alarm);
+  if (const std::string shift = label_shift_alarm(predictions); !shift.empty()) report.notes.push_back(shift);
   describe_run(report, {.config = job.config, .model = model, .evaluation = *images});
   keep_overlays(job.folder, job.data, *images, predictions);
   return {.report = std::move(report), .columns = {std::move(predictions)}};

@@ -11,8 +11,8 @@ namespace binade {
 
 /// A network as a file or a name, and what is overlaid on it.
 struct NetworkSource {
-  std::string model;       ///< an .onnx file, a checkpoint (.h5) or a name of the zoo
-  std::string output;      ///< which of several outputs of a file
+  std::string model;                  ///< an .onnx file, a checkpoint (.h5) or a name of the zoo
+  std::string output;                 ///< which of several outputs of a file
   std::string class_offset = "auto";  ///< outputs before that of class 0; auto: as the file says
   std::string input_size;  ///< "224" or "360x480" (height x width), where file or zoo leave it open; empty: as they say
   std::string weights;     ///< a network whose weights the model takes; empty: it keeps its own

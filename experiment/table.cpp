@@ -17,6 +17,7 @@
 #include "core/base/hash.hpp"
 #include "core/base/revision.hpp"
 #include "core/passes/apply_target.hpp"
+#include "core/report/verdict.hpp"
 #include "experiment/calibrate.hpp"
 #include "experiment/integer.hpp"
 #include "experiment/kept_rows.hpp"
@@ -290,9 +291,10 @@ void TableRun::compare_speeds() {
 
 void TableRun::describe() {
   AccuracyReport& report = result_.report;
-  report.triage = triage(report.rows);
-  const std::vector<std::string> found = alarms(report.rows, reference_->classes);
-  report.notes.insert(report.notes.end(), found.begin(), found.end());
+  const Conclusions found = conclude(report.rows, reference_->classes, {.margin = table_.margin});
+  report.triage = found.triage;
+  report.notes.insert(report.notes.end(), found.alarms.begin(), found.alarms.end());
+  if (const std::string shift = label_shift_alarm(*reference_); !shift.empty()) report.notes.push_back(shift);
   std::string images = fmt::format("n = {} images of '{}'", evaluation_->count(), table_.data.data);
   if (!calibration_.empty()) images += fmt::format(", calibrated on {} other images", calibration_.front()->count());
   if (training_) images += fmt::format(", trained on {}", training_->count());

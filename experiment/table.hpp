@@ -25,6 +25,7 @@ struct TableJob {
   std::string preset = "best";         ///< of the rows by post-training quantization that are not -simple
   TargetProfile target;
   int calibration_sets = 1;
+  double margin = 1;              ///< points: a smaller loss counts as none
   int batch = 32;                 ///< images per step of an evaluation
   Patch<PtqOptions> ptq;          ///< of the rows that `preset` is of, and of what training starts from
   QatSettings qat;                ///< of the qat rows

@@ -1,7 +1,11 @@
 // Rows of the accuracy table from per-image predictions.
 #include "core/report/accuracy.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
+#include <numeric>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -47,10 +51,17 @@ double sqnr_of_pairs(const Predictions& reference, const Predictions& prediction
   return sqnr_db(expected, found);
 }
 
+/// Of two sets of tied top classes: what they share, as part of the larger one.
+double shared_part(const std::vector<std::int32_t>& a, const std::vector<std::int32_t>& b) {
+  std::vector<std::int32_t> both;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
+  return static_cast<double>(both.size()) / static_cast<double>(std::max(a.size(), b.size()));
+}
+
 void compare_classification(const Predictions& predictions, const Predictions& reference, const Pairs& pairs,
                             AccuracyRow& row) {
-  PairedCounts counts;
-  std::int64_t same = 0;
+  std::vector<double> differences;
+  double same = 0;
   for (const auto& [r, p] : pairs) {
     const auto at_r = static_cast<std::size_t>(r), at_p = static_cast<std::size_t>(p);
     if (reference.labels[at_r] != predictions.labels[at_p]) {
@@ -60,14 +71,14 @@ void compare_classification(const Predictions& predictions, const Predictions& r
                       predictions.images[at_p], reference.labels[at_r], reference.method, predictions.labels[at_p],
                       predictions.method));
     }
-    const bool was = reference.top1_is_right(r), is = predictions.top1_is_right(p);
-    ++(was ? (is ? counts.both : counts.first_only) : (is ? counts.second_only : counts.neither));
-    same += reference.top1[at_r] == predictions.top1[at_p] ? 1 : 0;
+    differences.push_back(predictions.credit(p, 1) - reference.credit(r, 1));
+    same += shared_part(reference.top_classes(r), predictions.top_classes(p));
   }
-  row.delta = 100 * counts.difference();
-  row.delta_interval = in_points(paired_interval(counts));
-  row.p_value = mcnemar_p(counts);
-  row.agreement = 100 * static_cast<double>(same) / static_cast<double>(pairs.size());
+  const auto count = static_cast<double>(pairs.size());
+  row.delta = 100 * std::accumulate(differences.begin(), differences.end(), 0.0) / count;
+  row.delta_interval = in_points(paired_interval(differences));
+  row.p_value = sign_flip_p(differences);
+  row.agreement = 100 * same / count;
   if (reference.logits.count() > 0 && predictions.logits.count() > 0) {
     row.sqnr_db = sqnr_of_pairs(reference, predictions, pairs);
   }
@@ -138,13 +149,17 @@ AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* refe
     for (const double iou : class_iou(total, predictions.classes)) row.class_iou.push_back(iou < 0 ? -1 : 100 * iou);
     row.interval = in_points(bootstrap_mean_iou({.second = predictions.confusion, .classes = predictions.classes}));
   } else {
-    std::int64_t best = 0, among_best = 0;
+    double best = 0, among_best = 0;
+    int lowest = 0;
     for (int i = 0; i < row.n; ++i) {
-      best += predictions.top1_is_right(i) ? 1 : 0;
-      among_best += predictions.top5_is_right(i) ? 1 : 0;
+      best += predictions.credit(i, 1);
+      among_best += predictions.credit(i, Predictions::kBest);
+      lowest += predictions.top1_is_right(i) ? 1 : 0;
+      row.ties += predictions.top_classes(i).size() > 1 ? 1 : 0;
     }
-    row.accuracy = 100 * static_cast<double>(best) / row.n;
-    if (predictions.classes > Predictions::kBest) row.top5 = 100 * static_cast<double>(among_best) / row.n;
+    row.accuracy = 100 * best / row.n;
+    row.lowest = 100.0 * lowest / row.n;
+    if (predictions.classes > Predictions::kBest) row.top5 = 100 * among_best / row.n;
     row.interval = in_points(wilson_interval(best, row.n));
   }
   if (reference == nullptr) return row;

@@ -26,19 +26,21 @@ struct AccuracyRow {
   std::string method;
   int weight_bits = 0, activation_bits = 0;  ///< 0: float
   bool segmentation = false;                 ///< `accuracy` is mIoU, else top-1
-  double accuracy = 0;
+  double accuracy = 0;                       ///< ties count with their expectation under random breaking
   std::optional<double> top5;
+  int ties = 0;                            ///< images whose largest logit several classes share
+  std::optional<double> lowest;            ///< top-1 if ties went to the lowest class, as most other tools have it
   std::optional<double> pixel_accuracy;    ///< segmentation: percent of the labelled pixels
   std::vector<double> class_iou;           ///< segmentation: percent by class, -1 for one that is never a label
   int n = 0;                               ///< images
   std::optional<Interval> interval;        ///< 95 %, of `accuracy`
   std::optional<double> delta;             ///< accuracy minus the reference's, on the images of both
   std::optional<Interval> delta_interval;  ///< 95 %, paired
-  std::optional<double> p_value;           ///< exact McNemar; classification only
-  std::optional<double> agreement;         ///< same top-1 as the reference; of a segmentation, pixels
-  std::optional<double> sqnr_db;           ///< of the logits, against the reference's
-  double seconds = 0;                      ///< of the evaluation
-  double quantize_seconds = 0;             ///< of making the network from the float one
+  std::optional<double> p_value;           ///< exact McNemar, or its form for ties; classification only
+  std::optional<double> agreement;  ///< same top class as the reference (ties in part); of a segmentation, pixels
+  std::optional<double> sqnr_db;    ///< of the logits, against the reference's
+  double seconds = 0;               ///< of the evaluation
+  double quantize_seconds = 0;      ///< of making the network from the float one
   std::vector<CalibrationSetResult> sets;  ///< of repetitions with other calibration images
 };
 
@@ -65,13 +67,6 @@ struct AccuracyReport {
   std::vector<std::string> notes;    ///< footnotes: skipped images, leakage, alarms
   nlohmann::ordered_json config, hashes, machine, details;
 };
-
-/// TI's triage: 16 bit within noise of float and 8 bit not, then quantization is the cause; 16 bit already losing,
-/// then look elsewhere.
-std::string triage(const std::vector<AccuracyRow>& rows);
-
-/// What cannot be right: a column at chance level, a quantized one above float by more than its interval.
-std::vector<std::string> alarms(const std::vector<AccuracyRow>& rows, int classes);
 
 nlohmann::ordered_json to_json(const AccuracyReport& report);
 /// The table for people: numbers rounded, intervals beside them, n and the notes below.

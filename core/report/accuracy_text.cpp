@@ -11,11 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Differences below this many points are called indistinguishable whatever their significance.
-constexpr double kIndistinguishable = 0.2;
-/// Logits of a sound 16-bit network are far above this; below, values are clipped or an op differs.
-constexpr double kSoundSixteenBitDb = 30;
-
 template <class T>
 Json number(const std::optional<T>& value) {
   if (!value || !std::isfinite(*value)) return nullptr;
@@ -34,6 +29,8 @@ Json to_json(const AccuracyRow& row) {
   Json json{{"method", row.method}, {metric(row), row.accuracy}};
   if (!row.segmentation) {
     json["top5"] = number(row.top5);
+    json["ties"] = row.ties;
+    json["top1_lowest"] = number(row.lowest);
   } else {
     json["pixel_accuracy"] = number(row.pixel_accuracy);
     for (const double iou : row.class_iou) json["class_iou"].push_back(iou < 0 ? Json(nullptr) : Json(iou));
@@ -71,41 +68,6 @@ std::string cell(const std::optional<double>& value, int digits) {
 std::string p_cell(const std::optional<double>& p) {
   if (!p) return "–";
   return *p < 0.0001 ? "<0.0001" : fmt::format("{:.4f}", *p);
-}
-
-std::string difference_text(const AccuracyRow& row) {
-  std::string text = with_sign(row.delta.value_or(0)) + " points";
-  if (row.delta_interval) {
-    text += fmt::format(", 95 % {} … {}", with_sign(row.delta_interval->lo), with_sign(row.delta_interval->hi));
-  }
-  return text;
-}
-
-/// Worse than float beyond noise and beyond what anyone should care about.
-bool loses(const AccuracyRow& row) {
-  return row.delta && *row.delta < -kIndistinguishable && row.delta_interval && row.delta_interval->hi < 0;
-}
-
-const AccuracyRow* best_of_bits(const std::vector<AccuracyRow>& rows, int lowest, int highest) {
-  const AccuracyRow* best = nullptr;
-  for (const AccuracyRow& row : rows) {
-    const int bits = std::min(row.weight_bits, row.activation_bits);
-    if (row.delta && bits >= lowest && bits <= highest && (best == nullptr || row.accuracy > best->accuracy))
-      best = &row;
-  }
-  return best;
-}
-
-std::string where_to_look(const AccuracyRow& sixteen) {
-  if (sixteen.sqnr_db && *sixteen.sqnr_db < kSoundSixteenBitDb) {
-    return fmt::format(
-        "its logits are only {} dB above the error, which speaks of values that are clipped or overflow (calibration "
-        "images unlike the evaluation images, too few of them, outliers beyond the ranges) or of an operator whose "
-        "fixed-point form differs",
-        cell(sixteen.sqnr_db, 1));
-  }
-  return "its logits are close to float, which speaks of preprocessing, labels or images that differ between the "
-         "columns";
 }
 
 std::string spread_note(const AccuracyRow& row) {
@@ -150,48 +112,6 @@ std::string render_csv(const AccuracyReport& report) {
 
 }  // namespace
 
-std::string triage(const std::vector<AccuracyRow>& rows) {
-  const AccuracyRow *sixteen = best_of_bits(rows, 16, 16), *eight = best_of_bits(rows, 2, 8);
-  if (sixteen == nullptr || eight == nullptr) {
-    return fmt::format("Triage: not possible without {}; add it to --methods, with float first.",
-                       sixteen == nullptr && eight == nullptr ? "a 16-bit and an 8-bit row"
-                       : sixteen == nullptr                   ? "a 16-bit row (ptq16)"
-                                                              : "an 8-bit row (ptq8)");
-  }
-  if (loses(*sixteen)) {
-    return fmt::format("Triage: 16 bit already loses ({}: {}): do not blame 8 bit but look elsewhere first: {}.",
-                       sixteen->method, difference_text(*sixteen), where_to_look(*sixteen));
-  }
-  if (loses(*eight)) {
-    return fmt::format(
-        "Triage: 16 bit is within noise of float ({}: {}) and 8 bit is not ({}: {}): quantization to 8 bit is the "
-        "cause.",
-        sixteen->method, difference_text(*sixteen), eight->method, difference_text(*eight));
-  }
-  return fmt::format(
-      "Triage: 16 bit ({}: {}) and 8 bit ({}: {}) are both within noise of float on {} images: no loss to explain.",
-      sixteen->method, difference_text(*sixteen), eight->method, difference_text(*eight), eight->n);
-}
-
-std::vector<std::string> alarms(const std::vector<AccuracyRow>& rows, int classes) {
-  std::vector<std::string> found;
-  const double chance = 100.0 / std::max(1, classes);
-  for (const AccuracyRow& row : rows) {
-    if (!row.segmentation && row.interval && row.interval->lo <= chance) {
-      const std::string fact =
-          fmt::format("Alarm: {} is at chance level ({:.2f} % of {} classes): ", row.method, row.accuracy, classes);
-      // Then the other rows say nothing, neither good nor bad.
-      if (row.weight_bits == 0) return {fact + "check labels, their order and the preprocessing before all else."};
-      found.push_back(fact + "the network did not survive this method.");
-    }
-    if (row.weight_bits > 0 && row.delta_interval && row.delta_interval->lo > 0) {
-      found.push_back(fmt::format("Alarm: {} is above float beyond noise ({}): check that both saw the same input.",
-                                  row.method, difference_text(row)));
-    }
-  }
-  return found;
-}
-
 nlohmann::ordered_json to_json(const AccuracyReport& report) {
   Json json{{"reference", report.reference}, {"rows", Json::array()}};
   for (const AccuracyRow& row : report.rows) json["rows"].push_back(to_json(row));
@@ -217,6 +137,8 @@ Table to_table(const AccuracyReport& report) {
   if (!segmentation) table.columns.push_back({"p"});
   table.columns.push_back({"agree"});
   if (!segmentation) table.columns.push_back({"SQNR dB"});
+  const bool ties = std::any_of(report.rows.begin(), report.rows.end(), [](const auto& row) { return row.ties > 0; });
+  if (ties) table.columns.insert(table.columns.end(), {{"ties"}, {"lowest"}});
   table.columns.push_back({"seconds"});
   for (const AccuracyRow& row : report.rows) {
     std::vector<std::string> cells{
@@ -230,6 +152,7 @@ Table to_table(const AccuracyReport& report) {
     if (!segmentation) cells.push_back(p_cell(row.p_value));
     cells.push_back(cell(row.agreement, 2));
     if (!segmentation) cells.push_back(cell(row.sqnr_db, 1));
+    if (ties) cells.insert(cells.end(), {std::to_string(row.ties), cell(row.lowest, 2)});
     cells.push_back(cell(row.seconds, 1));
     table.rows.push_back(std::move(cells));
   }
@@ -247,9 +170,15 @@ Table to_table(const AccuracyReport& report) {
                   "pixels: percent of the labelled ones that are right. Δ of mIoU and agreement (of all pixels) "
                   "are to {}, paired image by image; intervals at 95 % by bootstrap over images.",
                   report.reference)
-            : fmt::format("Δ, p (exact McNemar), agreement of the top class and SQNR of the logits are to {}, paired "
+            : fmt::format("Δ, p (exact McNemar, ties as fractions), agreement of the top class and SQNR of the logits "
+                          "are to {}, paired "
                           "image by image; intervals at 95 %.",
                           report.reference));
+  }
+  if (ties) {
+    table.notes.push_back(
+        "ties: images whose largest logit several classes share; the right one among m counts 1/m (ties broken at "
+        "random). lowest: top-1 if ties went to the lowest class.");
   }
   for (const AccuracyRow& row : report.rows) {
     if (row.sets.size() > 1) table.notes.push_back(spread_note(row));

@@ -29,6 +29,13 @@ struct Predictions {
   std::vector<Tensor<std::uint8_t>> maps;
   double seconds = 0;  ///< wall clock of the evaluation
 
+  /// The part of the image's accuracy over its `best` best classes that counts when ties are broken at random: 1 or 0,
+  /// and in between where the label ties at the edge. Without logits, ties go to the lowest class.
+  /// @math g classes have a larger logit than the label, t the same (the label among them): clamp((best - g) / t, 0, 1)
+  double credit(int image, int best) const;
+  /// The classes that share the largest logit, ascending; without logits top1 alone.
+  std::vector<std::int32_t> top_classes(int image) const;
+
   int count() const { return static_cast<int>(hashes.size()); }
   bool top1_is_right(int image) const {
     return top1[static_cast<std::size_t>(image)] == labels[static_cast<std::size_t>(image)];

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include <boost/math/distributions/binomial.hpp>
@@ -28,16 +29,16 @@ double normal_quantile(double confidence) {
   return boost::math::quantile(boost::math::normal(), 0.5 + confidence / 2);
 }
 
-Interval wilson_interval(std::int64_t successes, std::int64_t n, double confidence) {
-  require(successes >= 0 && successes <= n, "wilson_interval: successes lie between 0 and n");
+Interval wilson_interval(double successes, std::int64_t n, double confidence) {
+  require(successes >= 0 && successes <= static_cast<double>(n), "wilson_interval: successes lie between 0 and n");
   if (n == 0) return {0, 1};
   const double z = normal_quantile(confidence), trials = static_cast<double>(n);
-  const double p = static_cast<double>(successes) / trials;
+  const double p = successes / trials;
   const double centre = p + z * z / (2 * trials);
   const double half = z * std::sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
   const double scale = 1 + z * z / trials;
   // The ends at 0 and n are exactly 0 and 1; rounding must not say otherwise.
-  return {successes == 0 ? 0 : (centre - half) / scale, successes == n ? 1 : (centre + half) / scale};
+  return {successes == 0 ? 0 : (centre - half) / scale, successes == trials ? 1 : (centre + half) / scale};
 }
 
 Interval paired_interval(const PairedCounts& counts, double confidence) {
@@ -47,6 +48,75 @@ Interval paired_interval(const PairedCounts& counts, double confidence) {
   const double difference = gained - lost;
   const double half = normal_quantile(confidence) * std::sqrt((gained + lost - difference * difference) / n);
   return {std::max(-1.0, difference - half), std::min(1.0, difference + half)};
+}
+
+Interval paired_interval(std::span<const double> differences, double confidence) {
+  const double n = static_cast<double>(differences.size()) + 2;
+  double sum = 0, squares = 2;
+  for (const double d : differences) {
+    sum += d;
+    squares += d * d;
+  }
+  const double mean = sum / n;
+  const double half = normal_quantile(confidence) * std::sqrt((squares / n - mean * mean) / n);
+  return {std::max(-1.0, mean - half), std::min(1.0, mean + half)};
+}
+
+namespace {
+
+/// P(|sum of +-steps| >= |total|), every sign as likely as the other, by the distribution of the sum.
+double sign_distribution_p(const std::vector<std::int64_t>& steps, std::int64_t total) {
+  const std::int64_t reach = std::accumulate(steps.begin(), steps.end(), std::int64_t{0});
+  std::vector<double> probability(static_cast<std::size_t>(2 * reach + 1)), next(probability.size());
+  probability[static_cast<std::size_t>(reach)] = 1;
+  std::int64_t radius = 0;
+  for (const std::int64_t step : steps) {
+    std::fill(next.begin(), next.end(), 0.0);
+    for (std::int64_t s = -radius; s <= radius; ++s) {
+      const double half = probability[static_cast<std::size_t>(reach + s)] / 2;
+      if (half == 0) continue;
+      next[static_cast<std::size_t>(reach + s + step)] += half;
+      next[static_cast<std::size_t>(reach + s - step)] += half;
+    }
+    radius += step;
+    probability.swap(next);
+  }
+  double p = 0;
+  for (std::int64_t s = std::abs(total); s <= reach; ++s) p += probability[static_cast<std::size_t>(reach + s)];
+  return std::min(1.0, total == 0 ? 1.0 : 2 * p);
+}
+
+}  // namespace
+
+double sign_flip_p(std::span<const double> differences) {
+  constexpr double kMultiples = 5040;  // halves, thirds, ... tenths are exact
+  std::vector<std::int64_t> steps;
+  std::int64_t total = 0, divisor = 0;
+  for (const double d : differences) {
+    const auto step = static_cast<std::int64_t>(std::llround(d * kMultiples));
+    if (step == 0) continue;
+    total += step;
+    steps.push_back(std::abs(step));
+    divisor = std::gcd(divisor, std::abs(step));
+  }
+  if (steps.empty()) return 1;
+  std::int64_t reach = 0;
+  double squares = 0;
+  for (std::int64_t& step : steps) {
+    step /= divisor;
+    reach += step;
+    squares += static_cast<double>(step) * static_cast<double>(step);
+  }
+  total /= divisor;
+  if (reach == static_cast<std::int64_t>(steps.size())) {  // all of the same size: McNemar's test
+    const std::int64_t gained = (reach + total) / 2;
+    return mcnemar_p({.first_only = reach - gained, .second_only = gained});
+  }
+  constexpr double kMostWork = 2e8;  // beyond it the sum is as good as normal
+  if (static_cast<double>(reach) * static_cast<double>(steps.size()) > kMostWork) {
+    return std::erfc(std::abs(static_cast<double>(total)) / std::sqrt(2 * squares));
+  }
+  return sign_distribution_p(steps, total);
 }
 
 double mcnemar_p(const PairedCounts& counts) {

@@ -19,9 +19,10 @@ inline constexpr double kConfidence = 0.95;
 /// Two-sided standard normal quantile: 1.96 for 0.95.
 double normal_quantile(double confidence);
 
-/// Of `successes` out of n; [0, 1] for n = 0.
+/// Of `successes` out of n; [0, 1] for n = 0. Successes may be fractions (images that tie): their variance is smaller
+/// than that of the same number of whole ones, so that the interval errs to the safe side.
 /// @math (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)   @source Wilson 1927
-Interval wilson_interval(std::int64_t successes, std::int64_t n, double confidence = kConfidence);
+Interval wilson_interval(double successes, std::int64_t n, double confidence = kConfidence);
 
 /// The same images seen by two methods: a 2 x 2 table.
 struct PairedCounts {
@@ -48,6 +49,14 @@ Interval paired_interval(const PairedCounts& counts, double confidence = kConfid
 /// least as unevenly.
 /// @math min(1, 2 P(X <= min(first_only, second_only))), X ~ Binomial(first_only + second_only, 1/2)
 double mcnemar_p(const PairedCounts& counts);
+
+/// The same two statistics for images whose credit may be a fraction: `differences` are those of the second's credits
+/// to the first's, one per image, within [-1, 1]. Without fractions they equal the functions of PairedCounts.
+/// @math with n images: m = sum d / (n + 2), s = (sum d^2 + 2) / (n + 2): m +- z sqrt((s - m^2) / (n + 2))
+Interval paired_interval(std::span<const double> differences, double confidence = kConfidence);
+/// Exact test by the signs of the differences: the probability, were each difference as likely with the other sign, of
+/// a sum at least as far from 0. Differences count in multiples of 1/5040.
+double sign_flip_p(std::span<const double> differences);
 
 /// Signal to noise in decibels; infinity when the tensors are equal, minus infinity when only the signal is zero.
 /// @math 10 log10(sum reference^2 / sum (reference - value)^2), summed in double in the given order

@@ -16,7 +16,7 @@ namespace {
 TEST(Statistics, WilsonMatchesPublishedValues) {
   // Newcombe 1998, table I, method 3: 81/263, 15/148, 0/20, 1/29.
   const auto check = [](std::int64_t x, std::int64_t n, double lo, double hi) {
-    const Interval i = wilson_interval(x, n);
+    const Interval i = wilson_interval(static_cast<double>(x), n);
     EXPECT_NEAR(i.lo, lo, 5e-5) << x << "/" << n;
     EXPECT_NEAR(i.hi, hi, 5e-5) << x << "/" << n;
   };
@@ -38,7 +38,7 @@ TEST(Statistics, WilsonCoversNinetyFivePercent) {
       const double p = random.uniform(0.02, 0.99);
       int successes = 0;
       for (int i = 0; i < n; ++i) successes += random.uniform() < p ? 1 : 0;
-      covered += wilson_interval(successes, n).contains(p) ? 1 : 0;
+      covered += wilson_interval(static_cast<double>(successes), n).contains(p) ? 1 : 0;
     }
     EXPECT_NEAR(static_cast<double>(covered) / kTrials, 0.95, 0.004) << n;  // one standard error is 0.0015
   }
@@ -158,6 +158,50 @@ TEST(Statistics, SpreadOfRepetitions) {
   EXPECT_EQ(spread.min, 1);
   EXPECT_EQ(spread.max, 6);
   EXPECT_EQ(spread_of(std::array<double, 1>{4}).deviation, 0);
+}
+
+TEST(Statistics, FractionsExtendThePairedStatistics) {
+  Random random(5);
+  for (int trial = 0; trial < 50; ++trial) {
+    PairedCounts counts;
+    std::vector<double> differences;
+    for (int i = 0; i < 200; ++i) {
+      const double u = random.uniform();
+      const int d = u < 0.1 ? 1 : u < 0.25 ? -1 : 0;
+      differences.push_back(d);
+      ++(d > 0 ? counts.second_only : d < 0 ? counts.first_only : counts.both);
+    }
+    const Interval wanted = paired_interval(counts), found = paired_interval(differences);
+    EXPECT_NEAR(found.lo, wanted.lo, 1e-12);
+    EXPECT_NEAR(found.hi, wanted.hi, 1e-12);
+    EXPECT_DOUBLE_EQ(sign_flip_p(differences), mcnemar_p(counts));
+  }
+}
+
+TEST(Statistics, SignFlipsByHand) {
+  // Sums of +-1/2 +-1: 3/2 and -3/2 of four; +-1/2 are nearer to zero.
+  EXPECT_DOUBLE_EQ(sign_flip_p(std::vector<double>{0.5, 1, 0}), 0.5);
+  EXPECT_DOUBLE_EQ(sign_flip_p(std::vector<double>{0.5, -1}), 1);
+  EXPECT_DOUBLE_EQ(sign_flip_p(std::vector<double>{1.0 / 3, 1.0 / 3, 0.5, 0.5, 1}), 1.0 / 16);
+  EXPECT_DOUBLE_EQ(sign_flip_p(std::vector<double>{}), 1);
+}
+
+TEST(Statistics, PairedIntervalsOfFractionsCover) {
+  Random random(11);
+  constexpr int kTrials = 4000, kImages = 300;
+  // Credits of a network with ties: +-1/2 now and then, +-1 seldom; the true mean is known.
+  const double truth = 0.06 * 0.5 - 0.05 * 0.5 + 0.02 - 0.03;
+  int covered = 0;
+  std::vector<double> differences(kImages);
+  for (int trial = 0; trial < kTrials; ++trial) {
+    for (double& d : differences) {
+      const double u = random.uniform();
+      d = u < 0.06 ? 0.5 : u < 0.11 ? -0.5 : u < 0.13 ? 1 : u < 0.16 ? -1 : 0;
+    }
+    covered += paired_interval(differences).contains(truth) ? 1 : 0;
+  }
+  EXPECT_GE(covered, kTrials * 0.94);
+  EXPECT_LE(covered, kTrials * 0.98);
 }
 
 }  // namespace
