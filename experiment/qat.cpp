@@ -169,7 +169,7 @@ DataSource calibration_source(const QatSettings& qat, const DataSource& data) {
 
 QatResult train_quantized(const QuantizedTraining& job, bool resume, const JobControl& control) {
   std::optional<SavedTraining> saved;
-  if (resume && std::filesystem::exists(job.checkpoint)) saved = load_training(job.checkpoint);
+  if (resume) saved = saved_training(job.checkpoint);
   try {
     return QatRun(job, control).run(saved ? &saved->checkpoint : nullptr);
   } catch (const UsageError& error) {

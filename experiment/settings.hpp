@@ -1,12 +1,15 @@
 // Settings that several jobs share: how a network is trained, and what is changed of a preset.
 #pragma once
 
+#include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "calibration/calibrate.hpp"
 #include "datasets/transforms.hpp"
 #include "ptq/ptq.hpp"
+#include "qat/checkpoint.hpp"
 #include "qat/qat.hpp"
 #include "qat/train.hpp"
 
@@ -21,6 +24,9 @@ Options patched(Options options, const Patch<Options>& patch) {
   if (patch) patch(options);
   return options;
 }
+
+/// The state in a checkpoint of a training, with the speeds of metrics.csv beside it; none if it is not there.
+std::optional<SavedTraining> saved_training(const std::filesystem::path& checkpoint);
 
 /// Training in float.
 struct TrainSettings {

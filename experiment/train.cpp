@@ -134,7 +134,7 @@ TrainJobResult run(const TrainJob& job, const JobControl& control) {
   note_bad_images("training", loader.bad(), report.notes);
   refuse_shared_images("training", loader.dataset(), loader.hashes(), job.data, *validation, report.notes);
   std::optional<SavedTraining> saved;
-  if (job.resume && fs::exists(job.folder / "network.h5")) saved = load_training(job.folder / "network.h5");
+  if (job.resume) saved = saved_training(job.folder / "network.h5");
   if (!saved) measure_norms(model, loaded, loader);
   TrainRun(train, model, *validation, job.folder, control).run(loader, saved ? &saved->checkpoint : nullptr);
 

@@ -1,5 +1,10 @@
-// Writes the CSV.
+// Writes the CSV and reads speeds from it.
 #include "qat/metrics.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -13,6 +18,21 @@ std::string metrics_csv(std::span<const MetricsRow> rows) {
                         row.images_per_second, validation);
   }
   return text;
+}
+
+void take_speeds(std::span<MetricsRow> rows, std::string_view csv) {
+  std::map<std::int64_t, double> speeds;
+  std::istringstream lines{std::string(csv)};
+  for (std::string line; std::getline(lines, line);) {
+    std::replace(line.begin(), line.end(), ',', ' ');
+    std::istringstream cells(line);
+    std::int64_t epoch = 0, step = 0;
+    double loss = 0, learning_rate = 0, speed = 0;
+    if (cells >> epoch >> step >> loss >> learning_rate >> speed) speeds[step] = speed;
+  }
+  for (MetricsRow& row : rows) {
+    if (const auto found = speeds.find(row.step); found != speeds.end()) row.images_per_second = found->second;
+  }
 }
 
 }  // namespace binade

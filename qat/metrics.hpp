@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace binade {
 
@@ -19,5 +20,8 @@ struct MetricsRow {
 
 /// Header and one line per row; loss, rate and top-1 read back as the same bits.
 std::string metrics_csv(std::span<const MetricsRow> rows);
+
+/// Gives rows that come from a checkpoint, which knows no clock, the speeds that metrics_csv wrote for their steps.
+void take_speeds(std::span<MetricsRow> rows, std::string_view csv);
 
 }  // namespace binade

@@ -109,5 +109,23 @@ TEST_F(Smoke, EqualNetworksHaveEqualHashes) {
   EXPECT_NE(hash(path("a/network.h5"), "model"), hash(path("net.onnx"), "model"));
 }
 
+TEST_F(Smoke, EqualTrainingsGiveEqualFiles) {
+  for (const char* name : {"a", "b"}) {
+    const Outcome made =
+        run_binade({"train", "--model", "tiny_mobilenet", "--input-size", "32", "--data", path("images"),
+                    "--train.epochs", "2", "--train.batch", "10", "--train.warmup-epochs", "0", "--threads",
+                    *name == 'a' ? "1" : "2", "--out", path(name)});
+    ASSERT_EQ(made.code, 0) << made.err;
+  }
+  EXPECT_EQ(read_text(path("a/network.h5")), read_text(path("b/network.h5")));
+  const std::string metrics = read_text(path("a/metrics.csv"));
+  EXPECT_EQ(metrics.find(",0.0,"), std::string::npos) << metrics;
+  const Outcome resumed = run_binade({"train", "--model", "tiny_mobilenet", "--input-size", "32", "--data",
+                                      path("images"), "--train.epochs", "2", "--train.batch", "10",
+                                      "--train.warmup-epochs", "0", "--out", path("a"), "--resume"});
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_EQ(read_text(path("a/metrics.csv")), metrics);
+}
+
 }  // namespace
 }  // namespace binade
