@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/report/bootstrap.hpp"
+#include "core/report/units.hpp"
 
 namespace binade {
 namespace {
@@ -60,8 +62,13 @@ double shared_part(const std::vector<std::int32_t>& a, const std::vector<std::in
 
 void compare_classification(const Predictions& predictions, const Predictions& reference, const Pairs& pairs,
                             AccuracyRow& row) {
-  std::vector<double> differences;
+  // One difference per distinct image, the mean over its copies.
+  std::vector<std::string> contents;
+  for (const auto& [r, p] : pairs) contents.push_back(predictions.content(p));
+  const Copies copies = copies_of(contents);
+  std::vector<double> differences(copies.count.size());
   double same = 0;
+  std::size_t pair = 0;
   for (const auto& [r, p] : pairs) {
     const auto at_r = static_cast<std::size_t>(r), at_p = static_cast<std::size_t>(p);
     if (reference.labels[at_r] != predictions.labels[at_p]) {
@@ -71,12 +78,13 @@ void compare_classification(const Predictions& predictions, const Predictions& r
                       predictions.images[at_p], reference.labels[at_r], reference.method, predictions.labels[at_p],
                       predictions.method));
     }
-    differences.push_back(predictions.credit(p, 1) - reference.credit(r, 1));
+    const auto of = static_cast<std::size_t>(copies.content[pair++]);
+    differences[of] += (predictions.credit(p, 1) - reference.credit(r, 1)) / copies.count[of];
     same += shared_part(reference.top_classes(r), predictions.top_classes(p));
   }
   const auto count = static_cast<double>(pairs.size());
-  row.delta = 100 * std::accumulate(differences.begin(), differences.end(), 0.0) / count;
-  row.delta_interval = in_points(paired_interval(differences));
+  row.delta = 100 * std::inner_product(differences.begin(), differences.end(), copies.count.begin(), 0.0) / count;
+  row.delta_interval = in_points(paired_interval(differences, kConfidence, copies.count));
   row.p_value = sign_flip_p(differences);
   row.agreement = 100 * same / count;
   if (reference.logits.count() > 0 && predictions.logits.count() > 0) {
@@ -99,12 +107,15 @@ std::optional<double> pixel_agreement(const Predictions& reference, const Predic
   return 100 * static_cast<double>(same) / static_cast<double>(total);
 }
 
-void compare_segmentation(const Predictions& predictions, const Predictions& reference, const Pairs& pairs,
+void compare_segmentation(const Predictions& predictions, const Predictions& reference, const Pairs& pairs, int block,
                           AccuracyRow& row) {
   std::vector<int> of_reference, of_predictions;
+  std::vector<std::string> images, contents;
   for (const auto& [r, p] : pairs) {
     of_reference.push_back(r);
     of_predictions.push_back(p);
+    images.push_back(predictions.images[static_cast<std::size_t>(p)]);
+    contents.push_back(predictions.content(p));
   }
   const auto first = chosen_confusions(reference, of_reference),
              second = chosen_confusions(predictions, of_predictions);
@@ -115,7 +126,8 @@ void compare_segmentation(const Predictions& predictions, const Predictions& ref
     sum_second[i % size] += second[i];
   }
   row.delta = 100 * (mean_iou(sum_second, predictions.classes) - mean_iou(sum_first, predictions.classes));
-  row.delta_interval = in_points(bootstrap_mean_iou({first, second, predictions.classes}));
+  const Units units = bootstrap_units(images, contents, block);
+  row.delta_interval = in_points(bootstrap_mean_iou({first, second, predictions.classes, units.unit, units.in_order}));
   row.agreement = pixel_agreement(reference, predictions, pairs);
 }
 
@@ -134,7 +146,7 @@ Pairs matching_images(const Predictions& a, const Predictions& b) {
   return pairs;
 }
 
-AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* reference) {
+AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* reference, int block) {
   AccuracyRow row;
   row.method = predictions.method;
   row.n = predictions.count();
@@ -142,12 +154,19 @@ AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* refe
   row.segmentation = !predictions.confusion.empty();
   if (row.n == 0) throw DataError("column '" + row.method + "' holds no image: nothing to summarise");
 
+  std::vector<std::string> contents;
+  for (int i = 0; i < row.n; ++i) contents.push_back(predictions.content(i));
+  const Copies copies = copies_of(contents);
+  row.distinct = static_cast<int>(copies.count.size());
   if (row.segmentation) {
     const std::vector<std::int64_t> total = total_confusion(predictions);
     row.accuracy = 100 * mean_iou(total, predictions.classes);
     row.pixel_accuracy = 100 * pixel_accuracy(total, predictions.classes);
     for (const double iou : class_iou(total, predictions.classes)) row.class_iou.push_back(iou < 0 ? -1 : 100 * iou);
-    row.interval = in_points(bootstrap_mean_iou({.second = predictions.confusion, .classes = predictions.classes}));
+    const Units units = bootstrap_units(predictions.images, contents, block);
+    row.units = units.count;
+    row.interval =
+        in_points(bootstrap_mean_iou({{}, predictions.confusion, predictions.classes, units.unit, units.in_order}));
   } else {
     double best = 0, among_best = 0;
     int lowest = 0;
@@ -160,7 +179,8 @@ AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* refe
     row.accuracy = 100 * best / row.n;
     row.lowest = 100.0 * lowest / row.n;
     if (predictions.classes > Predictions::kBest) row.top5 = 100 * among_best / row.n;
-    row.interval = in_points(wilson_interval(best, row.n));
+    const double images = effective_images(copies.count);
+    row.interval = in_points(wilson_interval(std::min(images, best / row.n * images), images));
   }
   if (reference == nullptr) return row;
 
@@ -173,7 +193,11 @@ AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* refe
     throw DataError(fmt::format("columns '{}' and '{}' share no image: only runs on the same images can be paired",
                                 reference->method, predictions.method));
   }
-  (row.segmentation ? compare_segmentation : compare_classification)(predictions, *reference, pairs, row);
+  if (row.segmentation) {
+    compare_segmentation(predictions, *reference, pairs, block, row);
+  } else {
+    compare_classification(predictions, *reference, pairs, row);
+  }
   return row;
 }
 

@@ -33,6 +33,8 @@ struct AccuracyRow {
   std::optional<double> pixel_accuracy;    ///< segmentation: percent of the labelled pixels
   std::vector<double> class_iou;           ///< segmentation: percent by class, -1 for one that is never a label
   int n = 0;                               ///< images
+  int distinct = 0;                        ///< different ones; intervals count a copy as the image that it repeats
+  int units = 0;                           ///< segmentation: what the bootstrap draws: images, or blocks of frames
   std::optional<Interval> interval;        ///< 95 %, of `accuracy`
   std::optional<double> delta;             ///< accuracy minus the reference's, on the images of both
   std::optional<Interval> delta_interval;  ///< 95 %, paired
@@ -48,9 +50,10 @@ struct AccuracyRow {
 /// image pairs with the k-th copy.
 std::vector<std::pair<int, int>> matching_images(const Predictions& a, const Predictions& b);
 
-/// Summarises a column; against `reference` when given, image by image.
+/// Summarises a column; against `reference` when given, image by image. Frames of a video count by blocks of `block` in
+/// intervals of a segmentation (units.hpp; 0: by the images' names).
 /// @throws DataError when both share no image, or disagree on a label or on the classes
-AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* reference);
+AccuracyRow accuracy_row(const Predictions& predictions, const Predictions* reference, int block = 0);
 
 /// A row that could not be made, and why.
 struct FailedRow {

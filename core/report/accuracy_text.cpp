@@ -36,6 +36,8 @@ Json to_json(const AccuracyRow& row) {
     for (const double iou : row.class_iou) json["class_iou"].push_back(iou < 0 ? Json(nullptr) : Json(iou));
   }
   json["n"] = row.n;
+  json["distinct"] = row.distinct;
+  if (row.segmentation) json["units"] = row.units;
   json["interval"] = list(row.interval);
   json["delta"] = number(row.delta);
   json["delta_interval"] = list(row.delta_interval);
@@ -168,7 +170,7 @@ Table to_table(const AccuracyReport& report) {
         segmentation
             ? fmt::format(
                   "pixels: percent of the labelled ones that are right. Δ of mIoU and agreement (of all pixels) "
-                  "are to {}, paired image by image; intervals at 95 % by bootstrap over images.",
+                  "are to {}, paired image by image; intervals at 95 % by a studentised bootstrap.",
                   report.reference)
             : fmt::format("Δ, p (exact McNemar, ties as fractions), agreement of the top class and SQNR of the logits "
                           "are to {}, paired "
@@ -179,6 +181,15 @@ Table to_table(const AccuracyReport& report) {
     table.notes.push_back(
         "ties: images whose largest logit several classes share; the right one among m counts 1/m (ties broken at "
         "random). lowest: top-1 if ties went to the lowest class.");
+  }
+  if (segmentation && report.rows.front().units < report.rows.front().distinct) {
+    table.notes.push_back(fmt::format("Intervals take neighbouring frames of a video as one: {} images are {} units.",
+                                      report.rows.front().distinct, report.rows.front().units));
+  }
+  if (!report.rows.empty() && report.rows.front().distinct < report.rows.front().n) {
+    table.notes.push_back(fmt::format("{} of the {} images are copies of others; intervals count {} distinct ones.",
+                                      report.rows.front().n - report.rows.front().distinct, report.rows.front().n,
+                                      report.rows.front().distinct));
   }
   for (const AccuracyRow& row : report.rows) {
     if (row.sets.size() > 1) table.notes.push_back(spread_note(row));

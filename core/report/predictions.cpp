@@ -92,6 +92,7 @@ void validate(const Predictions& p) {
   }
   const auto classes = static_cast<std::size_t>(p.classes);
   check_size(p, "names of images", p.images.size(), 1);
+  if (!p.contents.empty()) check_size(p, "contents", p.contents.size(), 1);
   if (!p.confusion.empty()) {
     check_size(p, "pixel counts", p.confusion.size(), classes * classes);
   } else {

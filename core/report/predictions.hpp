@@ -13,10 +13,12 @@ namespace binade {
 struct Predictions {
   static constexpr int kBest = 5;  ///< classes kept per image in `top5`
 
-  std::string method;                ///< "float", "ptq8", ...
-  int classes = 0;                   ///< of the network's output
-  std::vector<std::string> images;   ///< path below the data set's root: for people
-  std::vector<std::string> hashes;   ///< SHA-256 of the file's bytes, 64 hex digits: what pairs two runs
+  std::string method;               ///< "float", "ptq8", ...
+  int classes = 0;                  ///< of the network's output
+  std::vector<std::string> images;  ///< path below the data set's root: for people
+  std::vector<std::string> hashes;  ///< SHA-256 of the file's bytes, 64 hex digits: what pairs two runs
+  /// SHA-256 of the decoded pixels: what tells copies of an image. Empty: `hashes` do.
+  std::vector<std::string> contents;
   std::vector<std::int32_t> labels;  ///< class index, 0 .. classes - 1
   std::vector<std::int32_t> top1;    ///< class of the largest logit; of equal logits the lowest class wins
   std::vector<std::int32_t> top5;    ///< n x kBest, best first, -1 after the last when classes < kBest
@@ -36,6 +38,9 @@ struct Predictions {
   /// The classes that share the largest logit, ascending; without logits top1 alone.
   std::vector<std::int32_t> top_classes(int image) const;
 
+  const std::string& content(int image) const {
+    return (contents.empty() ? hashes : contents)[static_cast<std::size_t>(image)];
+  }
   int count() const { return static_cast<int>(hashes.size()); }
   bool top1_is_right(int image) const {
     return top1[static_cast<std::size_t>(image)] == labels[static_cast<std::size_t>(image)];

@@ -39,6 +39,7 @@ void write_column(Hdf5File& file, const Predictions& p) {
   const std::array<std::int64_t, 1> list{n};
   file.write_text(group + "/images", joined(p.images));
   file.write_text(group + "/hashes", joined(p.hashes));
+  if (!p.contents.empty()) file.write_text(group + "/contents", joined(p.contents));
   if (p.confusion.empty()) {
     file.write<std::int32_t>(group + "/labels", p.labels, list);
     file.write<std::int32_t>(group + "/top1", p.top1, list);
@@ -71,6 +72,7 @@ Predictions read_column(const Hdf5File& file, const std::string& name) {
   p.seconds = file.real_attribute(group, "seconds");
   p.images = split(file.read_text(group + "/images"));
   p.hashes = split(file.read_text(group + "/hashes"));
+  if (file.contains(group + "/contents")) p.contents = split(file.read_text(group + "/contents"));
   const auto n = static_cast<std::int64_t>(p.hashes.size());
   if (n > std::numeric_limits<int>::max()) throw DataError(fmt::format("column '{}' has {} images", name, n));
   if (p.images.size() != p.hashes.size()) {

@@ -11,28 +11,18 @@
 #include <boost/math/distributions/normal.hpp>
 
 #include "core/base/error.hpp"
-#include "core/base/random.hpp"
 
 namespace binade {
-namespace {
-
-/// Adds the confusion of image `image` to `sum`.
-void add_confusion(std::span<const std::int64_t> all, std::size_t image, std::vector<std::int64_t>& sum) {
-  const std::size_t size = sum.size();
-  for (std::size_t i = 0; i < size; ++i) sum[i] += all[image * size + i];
-}
-
-}  // namespace
 
 double normal_quantile(double confidence) {
   require(confidence > 0 && confidence < 1, "a confidence lies between 0 and 1");
   return boost::math::quantile(boost::math::normal(), 0.5 + confidence / 2);
 }
 
-Interval wilson_interval(double successes, std::int64_t n, double confidence) {
-  require(successes >= 0 && successes <= static_cast<double>(n), "wilson_interval: successes lie between 0 and n");
+Interval wilson_interval(double successes, double n, double confidence) {
+  require(successes >= 0 && successes <= n, "wilson_interval: successes lie between 0 and n");
   if (n == 0) return {0, 1};
-  const double z = normal_quantile(confidence), trials = static_cast<double>(n);
+  const double z = normal_quantile(confidence), trials = n;
   const double p = successes / trials;
   const double centre = p + z * z / (2 * trials);
   const double half = z * std::sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
@@ -50,15 +40,28 @@ Interval paired_interval(const PairedCounts& counts, double confidence) {
   return {std::max(-1.0, difference - half), std::min(1.0, difference + half)};
 }
 
-Interval paired_interval(std::span<const double> differences, double confidence) {
-  const double n = static_cast<double>(differences.size()) + 2;
-  double sum = 0, squares = 2;
-  for (const double d : differences) {
-    sum += d;
-    squares += d * d;
+double effective_images(std::span<const double> copies) {
+  double total = 0, squares = 0;
+  for (const double count : copies) {
+    total += count;
+    squares += count * count;
   }
-  const double mean = sum / n;
-  const double half = normal_quantile(confidence) * std::sqrt((squares / n - mean * mean) / n);
+  return total == 0 ? 0 : total * total / squares;
+}
+
+Interval paired_interval(std::span<const double> differences, double confidence, std::span<const double> copies) {
+  require(copies.empty() || copies.size() == differences.size(), "paired_interval: a number of copies per difference");
+  double total = 0, sum = 0, squares = 0;
+  for (std::size_t i = 0; i < differences.size(); ++i) {
+    const double weight = copies.empty() ? 1 : copies[i];
+    total += weight;
+    sum += weight * differences[i];
+    squares += weight * differences[i] * differences[i];
+  }
+  const double images = copies.empty() ? static_cast<double>(differences.size()) : effective_images(copies);
+  const double scale = total == 0 ? 0 : images / total, n = images + 2;
+  const double mean = sum * scale / n, square = (squares * scale + 2) / n;
+  const double half = normal_quantile(confidence) * std::sqrt((square - mean * mean) / n);
   return {std::max(-1.0, mean - half), std::min(1.0, mean + half)};
 }
 
@@ -173,35 +176,6 @@ double pixel_accuracy(std::span<const std::int64_t> confusion, int classes) {
   for (std::size_t k = 0; k < size; ++k) right += confusion[k * size + k];
   for (const std::int64_t count : confusion) total += count;
   return total == 0 ? 0 : static_cast<double>(right) / static_cast<double>(total);
-}
-
-Interval bootstrap_mean_iou(const ConfusionPair& pair, int resamples, std::uint64_t seed, double confidence) {
-  const auto size = static_cast<std::size_t>(pair.classes) * static_cast<std::size_t>(pair.classes);
-  require(size > 0 && pair.second.size() % size == 0, "bootstrap_mean_iou: confusions are n x classes x classes");
-  require(pair.first.empty() || pair.first.size() == pair.second.size(), "bootstrap_mean_iou: the same images in both");
-  require(resamples > 1, "bootstrap_mean_iou: at least two resamples");
-  const std::size_t n = pair.second.size() / size;
-  if (n == 0) return {pair.first.empty() ? 0.0 : -1.0, 1};
-
-  std::vector<double> statistic(static_cast<std::size_t>(resamples));
-  std::vector<std::int64_t> first(size), second(size);
-  for (std::size_t b = 0; b < statistic.size(); ++b) {
-    Random random(seed, b);
-    std::fill(first.begin(), first.end(), 0);
-    std::fill(second.begin(), second.end(), 0);
-    for (std::size_t i = 0; i < n; ++i) {
-      const auto image = static_cast<std::size_t>(random.below(n));
-      add_confusion(pair.second, image, second);
-      if (!pair.first.empty()) add_confusion(pair.first, image, first);
-    }
-    statistic[b] = mean_iou(second, pair.classes);
-    if (!pair.first.empty()) statistic[b] -= mean_iou(first, pair.classes);
-  }
-  std::sort(statistic.begin(), statistic.end());
-  const auto at = [&](double quantile) {
-    return statistic[static_cast<std::size_t>(std::lround(quantile * static_cast<double>(statistic.size() - 1)))];
-  };
-  return {at((1 - confidence) / 2), at((1 + confidence) / 2)};
 }
 
 Spread spread_of(std::span<const double> values) {

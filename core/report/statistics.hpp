@@ -19,10 +19,11 @@ inline constexpr double kConfidence = 0.95;
 /// Two-sided standard normal quantile: 1.96 for 0.95.
 double normal_quantile(double confidence);
 
-/// Of `successes` out of n; [0, 1] for n = 0. Successes may be fractions (images that tie): their variance is smaller
+/// Of `successes` out of n; [0, 1] for n = 0. n may be a fraction, an effective number of images, and
+/// so may successes (images that tie): their variance is smaller
 /// than that of the same number of whole ones, so that the interval errs to the safe side.
 /// @math (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)   @source Wilson 1927
-Interval wilson_interval(double successes, std::int64_t n, double confidence = kConfidence);
+Interval wilson_interval(double successes, double n, double confidence = kConfidence);
 
 /// The same images seen by two methods: a 2 x 2 table.
 struct PairedCounts {
@@ -53,7 +54,12 @@ double mcnemar_p(const PairedCounts& counts);
 /// The same two statistics for images whose credit may be a fraction: `differences` are those of the second's credits
 /// to the first's, one per image, within [-1, 1]. Without fractions they equal the functions of PairedCounts.
 /// @math with n images: m = sum d / (n + 2), s = (sum d^2 + 2) / (n + 2): m +- z sqrt((s - m^2) / (n + 2))
-Interval paired_interval(std::span<const double> differences, double confidence = kConfidence);
+/// An image that occurs more than once counts as one observation: `copies`, where given, says how often each occurs,
+/// and n is the effective number of images.
+Interval paired_interval(std::span<const double> differences, double confidence = kConfidence,
+                         std::span<const double> copies = {});
+/// Of images of which some are copies of others. @math (sum copies)^2 / sum copies^2   @source Kish 1965
+double effective_images(std::span<const double> copies);
 /// Exact test by the signs of the differences: the probability, were each difference as likely with the other sign, of
 /// a sum at least as far from 0. Differences count in multiples of 1/5040.
 double sign_flip_p(std::span<const double> differences);
@@ -73,18 +79,6 @@ double mean_iou(std::span<const std::int64_t> confusion, int classes);
 
 /// Part of the pixels on the diagonal; 0 for an empty confusion.
 double pixel_accuracy(std::span<const std::int64_t> confusion, int classes);
-
-/// Per-image confusions, n x classes x classes, of one method or of two on the same images.
-struct ConfusionPair {
-  std::span<const std::int64_t> first;  ///< empty: the mean IoU of `second` alone
-  std::span<const std::int64_t> second;
-  int classes = 0;
-};
-
-/// Percentile bootstrap over images, of mIoU(second) - mIoU(first) or of mIoU(second); images are drawn in pairs.
-/// @source Efron 1979; deterministic: the resamples depend on `seed` alone
-Interval bootstrap_mean_iou(const ConfusionPair& pair, int resamples = 2000, std::uint64_t seed = 0,
-                            double confidence = kConfidence);
 
 /// Of K repetitions: what --calibration-sets prints.
 struct Spread {

@@ -50,7 +50,7 @@ std::optional<int> images_needed(const AccuracyRow& row, double margin) {
   if (d > -margin) factor = std::pow(h / (d + margin), 2);
   if (d < 0) factor = std::min(factor, std::pow(h / d, 2));
   if (!std::isfinite(factor) || factor <= 1) return std::nullopt;
-  return rounded_up(row.n * factor);
+  return rounded_up((row.distinct > 0 ? row.distinct : row.n) * factor);
 }
 
 std::string with_sign(double value) {
@@ -79,7 +79,7 @@ std::string sentence(const RowVerdict& found, double margin) {
     case Verdict::no_loss: return head + fmt::format("no loss of {:g} points or more", margin);
     case Verdict::cannot_tell: break;
   }
-  std::string why = fmt::format("cannot tell with {} images", row.n);
+  std::string why = fmt::format("cannot tell with {} images", row.distinct > 0 ? row.distinct : row.n);
   if (found.images_needed) why += fmt::format("; about {} would do", *found.images_needed);
   if (found.agreement_low) why += fmt::format("; {:.1f} % agreement is too little for \"no loss\"", *row.agreement);
   return head + why;

@@ -61,6 +61,34 @@ TEST(Report, ImagesPairByContentWhateverTheOrder) {
   EXPECT_EQ(matching_images(twice, once), (std::vector<std::pair<int, int>>{{0, 1}, {2, 0}}));
 }
 
+TEST(Report, CopiesOfAnImageTellNothingNew) {
+  std::vector<int> wrong{0, 1, 2, 3, 4, 5, 6}, wrong_too{1, 2, 3, 9, 11};
+  Predictions once = made_up("float", 60, wrong), other = made_up("ptq8", 60, wrong_too);
+  once.logits = other.logits = {};
+  const auto repeated = [](const Predictions& p, int times) {
+    Predictions many{.method = p.method, .classes = p.classes};
+    for (int t = 0; t < times; ++t) {
+      many.images.insert(many.images.end(), p.images.begin(), p.images.end());
+      many.hashes.insert(many.hashes.end(), p.hashes.begin(), p.hashes.end());
+      many.labels.insert(many.labels.end(), p.labels.begin(), p.labels.end());
+      many.top1.insert(many.top1.end(), p.top1.begin(), p.top1.end());
+      many.top5.insert(many.top5.end(), p.top5.begin(), p.top5.end());
+    }
+    return many;
+  };
+  const AccuracyRow expected = accuracy_row(other, &once);
+  const Predictions many = repeated(once, 31);
+  const AccuracyRow found = accuracy_row(repeated(other, 31), &many);
+  EXPECT_EQ(found.n, 31 * 60);
+  EXPECT_EQ(found.distinct, 60);
+  EXPECT_NEAR(found.accuracy, expected.accuracy, 1e-9);
+  EXPECT_NEAR(found.interval->lo, expected.interval->lo, 1e-9);
+  EXPECT_NEAR(found.interval->hi, expected.interval->hi, 1e-9);
+  EXPECT_NEAR(found.delta_interval->lo, expected.delta_interval->lo, 1e-9);
+  EXPECT_NEAR(found.delta_interval->hi, expected.delta_interval->hi, 1e-9);
+  EXPECT_NEAR(*found.p_value, *expected.p_value, 1e-9);
+}
+
 TEST(Report, ColumnsThatCannotBePairedAreNamed) {
   const Predictions reference = made_up("float", 4, {});
   Predictions other = made_up("ptq8", 4, {});
@@ -77,8 +105,10 @@ TEST(Report, ColumnsThatCannotBePairedAreNamed) {
 TEST(Report, SegmentationRowsHoldMeanIou) {
   Predictions reference{.method = "float", .classes = 2}, other{.method = "ptq8", .classes = 2};
   for (int i = 0; i < 20; ++i) {
-    reference.hashes.push_back(std::to_string(i));
-    other.hashes.push_back(std::to_string(i));
+    for (Predictions* p : {&reference, &other}) {
+      p->hashes.push_back(std::to_string(i));
+      p->images.push_back("street" + std::to_string(i) + ".png");
+    }
     reference.confusion.insert(reference.confusion.end(), {90, 10, 10, 90});
     other.confusion.insert(other.confusion.end(), {80 + i % 2, 20 - i % 2, 10, 90});
   }
@@ -123,7 +153,8 @@ TEST(Report, EveryFormatComesFromTheSameStore) {
 
   const std::string csv = render(report, Format::csv);
   EXPECT_EQ(csv.substr(0, csv.find('\n')),
-            "method,top1,top5,ties,top1_lowest,n,interval_lo,interval_hi,delta,delta_interval_lo,delta_interval_hi,p_"
+            "method,top1,top5,ties,top1_lowest,n,distinct,interval_lo,interval_hi,delta,delta_interval_lo,delta_"
+            "interval_hi,p_"
             "value,agreement,"
             "sqnr_db,seconds,quantize_seconds,weight_bits,activation_bits");
   EXPECT_NE(csv.find("\nptq8,97.0,"), std::string::npos) << csv;
