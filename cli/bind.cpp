@@ -65,6 +65,9 @@ void bind_evaluation(Flags& flags, DataSource& data) {
             "segmentation: the pixels that count are those of the label maps, to which scores are stretched, or those "
             "of the network's input",
             {.choices = {"labels", "network"}});
+  flags.add("bootstrap-block", data.bootstrap_block,
+            "segmentation: frames of a video that intervals take as one; 1: every image by itself; 0: ten where names "
+            "number the frames, fewer where that leaves less than eight blocks");
   flags.add("overlays", data.overlays,
             "segmentation: so many pictures per method in OUT/overlays: image, labels, predictions");
   flags.add("allow-leakage", data.allow_leakage,

@@ -24,17 +24,20 @@ Predictions read_column(const std::string& word) {
 int run_report(const std::vector<std::string>& arguments) {
   bool compare = false;
   std::string format = "text";
+  int block = 0;
   std::vector<std::string> words;
   CommandLine flags("report");
   flags.section("Report");
   flags.add("compare", compare, "columns of kept predictions, FILE:COLUMN each, with the first one");
   flags.add("format", format, "of what is printed", {.choices = names_of(formats())});
+  flags.add("bootstrap-block", block, "segmentation: frames of a video that intervals take as one; 0: by names");
   if (!flags.read(arguments, &words, "--compare A/predictions.h5:ptq8 B/predictions.h5:ptq8 ...")) return kDone;
   if (!compare || words.size() < 2) {
     throw UsageError(
         "wanted is --compare and two or more columns: --compare A/predictions.h5:ptq8 B/predictions.h5:ptq8");
   }
 
+  if (block < 0) throw UsageError(fmt::format("--bootstrap-block: {}; wanted are frames, or 0", block));
   AccuracyReport report;
   std::vector<Predictions> columns;
   for (const std::string& word : words) {
@@ -42,7 +45,7 @@ int run_report(const std::vector<std::string>& arguments) {
     columns.back().method = word;
   }
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    report.rows.push_back(accuracy_row(columns[i], i == 0 ? nullptr : &columns[0]));
+    report.rows.push_back(accuracy_row(columns[i], i == 0 ? nullptr : &columns[0], block));
     const auto common = static_cast<int>(matching_images(columns[0], columns[i]).size());
     if (common < columns[0].count() || common < columns[i].count()) {
       report.notes.push_back(

@@ -80,6 +80,7 @@ Predictions evaluate(const Network& network, LoadedImages& images, const Evaluat
                                                   : evaluate(network, images, images.labels(), options);
   for (const DatasetItem& item : images.dataset().items) predictions.images.push_back(item.path);
   predictions.hashes = images.hashes();
+  predictions.contents = contents_of(images.identities());
   return predictions;
 }
 

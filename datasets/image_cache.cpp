@@ -72,12 +72,15 @@ void ImageCache::work() {
   }
 }
 
-LabelledPixels ImageCache::prepare(const DatasetItem& item, std::span<const std::byte> file) const {
-  if (item.label_map.empty()) return prepare_(file, {});
-  return prepare_(file, with_context("label map " + item.label_map, [&] {
-                    return to_classes(decode_label_map(read_file(dataset_.root / item.label_map)),
-                                      dataset_.label_values);
-                  }));
+LabelledPixels ImageCache::prepare(const DatasetItem& item, std::span<const std::byte> file, Identity* identity) const {
+  if (item.label_map.empty()) return prepare_(file, {}, identity);
+  return prepare_(file,
+                  with_context("label map " + item.label_map,
+                               [&] {
+                                 return to_classes(decode_label_map(read_file(dataset_.root / item.label_map)),
+                                                   dataset_.label_values);
+                               }),
+                  identity);
 }
 
 void ImageCache::load(std::size_t item) {
@@ -85,7 +88,7 @@ void ImageCache::load(std::size_t item) {
   try {
     const std::vector<std::byte> bytes = read_file(dataset_.file(dataset_.items[item]));
     slot.hash = sha256_hex(bytes);
-    slot.pixels = prepare(dataset_.items[item], bytes);
+    slot.pixels = prepare(dataset_.items[item], bytes, &slot.identity);
   } catch (const std::exception& error) {
     slot.bad = error.what();
   }
@@ -112,6 +115,7 @@ void ImageCache::finish() {
   for (std::size_t i = 0; i < total; ++i) {
     if (!slots_[i].bad.empty()) continue;
     hashes_.push_back(std::move(slots_[i].hash));
+    identities_.push_back(std::move(slots_[i].identity));
     if (kept != i) {
       slots_[kept] = std::move(slots_[i]);
       dataset_.items[kept] = std::move(dataset_.items[i]);
@@ -145,7 +149,7 @@ const LabelledPixels& ImageCache::image(int item, LabelledPixels& scratch) const
   if (slots_[index].pixels.image.count() > 0) return slots_[index].pixels;
   const std::filesystem::path path = dataset_.file(dataset_.items[index]);
   scratch = with_context("reading '" + path.string() + "' again",
-                         [&] { return prepare(dataset_.items[index], read_file(path)); });
+                         [&] { return prepare(dataset_.items[index], read_file(path), nullptr); });
   return scratch;
 }
 

@@ -14,8 +14,8 @@ namespace {
 
 /// Evaluation's view of an image and its label map.
 LabelledPixels prepare_evaluation(std::span<const std::byte> file, Pixels labels, const Preprocessing& preprocessing,
-                                  LoadOptions::Resolution resolution) {
-  LabelledPixels prepared{prepare_image(file, preprocessing), std::move(labels)};
+                                  LoadOptions::Resolution resolution, Identity* identity) {
+  LabelledPixels prepared{prepare_image(file, preprocessing, identity), std::move(labels)};
   if (prepared.labels.count() == 0) return prepared;
   if (resolution == LoadOptions::Resolution::network) {
     prepared.labels = resize_and_crop_labels(prepared.labels, preprocessing);
@@ -30,8 +30,9 @@ LabelledPixels prepare_evaluation(std::span<const std::byte> file, Pixels labels
 /// What training varies anew in every epoch. Without random crops every epoch would resize alike, and an image that
 /// does not fit must show now.
 LabelledPixels prepare_training(std::span<const std::byte> file, const Pixels& labels,
-                                const Preprocessing& preprocessing, const Augmentation& augmentation) {
-  Pixels image = decode_image(file, preprocessing.color);
+                                const Preprocessing& preprocessing, const Augmentation& augmentation,
+                                Identity* identity) {
+  Pixels image = decode_image(file, preprocessing.color, identity);
   if (labels.count() > 0) {
     Pixels resized = resize_by_rule(image, preprocessing);
     const Shape& shape = resized.shape();
@@ -49,8 +50,9 @@ LoadedImages::LoadedImages(const Dataset& dataset, const Preprocessing& preproce
       normaliser_(preprocessing),
       cache_(
           dataset,
-          [preprocessing, resolution = options.resolution](std::span<const std::byte> file, Pixels labels) {
-            return prepare_evaluation(file, std::move(labels), preprocessing, resolution);
+          [preprocessing, resolution = options.resolution](std::span<const std::byte> file, Pixels labels,
+                                                           Identity* identity) {
+            return prepare_evaluation(file, std::move(labels), preprocessing, resolution, identity);
           },
           options) {}
 
@@ -91,6 +93,11 @@ std::vector<int> LoadedImages::labels() {
   return labels;
 }
 
+const std::vector<Identity>& LoadedImages::identities() {
+  cache_.finish();
+  return cache_.identities();
+}
+
 const std::vector<std::string>& LoadedImages::hashes() {
   cache_.finish();
   return cache_.hashes();
@@ -109,8 +116,8 @@ TrainingLoader::TrainingLoader(const Dataset& dataset, const Preprocessing& prep
       normaliser_(preprocessing),
       cache_(
           dataset,
-          [preprocessing, augmentation](std::span<const std::byte> file, const Pixels& labels) {
-            return prepare_training(file, labels, preprocessing, augmentation);
+          [preprocessing, augmentation](std::span<const std::byte> file, const Pixels& labels, Identity* identity) {
+            return prepare_training(file, labels, preprocessing, augmentation, identity);
           },
           options) {
   cache_.finish();

@@ -42,7 +42,8 @@ struct BadImage {
 class ImageCache {
  public:
   /// `labels`, what the label map's file holds as classes, is empty for a classification.
-  using Prepare = std::function<LabelledPixels(std::span<const std::byte> file, Pixels labels)>;
+  /// `identity` is that of the decoded image, or null where it is known already.
+  using Prepare = std::function<LabelledPixels(std::span<const std::byte> file, Pixels labels, Identity* identity)>;
 
   ImageCache(Dataset dataset, Prepare prepare, const LoadOptions& options);
   ~ImageCache();
@@ -64,16 +65,19 @@ class ImageCache {
   /// 64 hex digits per item, of the images without their label maps, and the bad ones in item order. After finish().
   const std::vector<std::string>& hashes() const { return hashes_; }
   const std::vector<BadImage>& bad() const { return bad_; }
+  /// Of the decoded images, as hashes().
+  const std::vector<Identity>& identities() const { return identities_; }
 
  private:
   struct Slot {
     LabelledPixels pixels;  ///< empty: not cached
     std::string hash, bad;  ///< `bad`: the reason
+    Identity identity;
     bool done = false;
   };
   void work();
   void load(std::size_t item);
-  LabelledPixels prepare(const DatasetItem& item, std::span<const std::byte> file) const;
+  LabelledPixels prepare(const DatasetItem& item, std::span<const std::byte> file, Identity* identity) const;
 
   Dataset dataset_;
   Prepare prepare_;
@@ -81,6 +85,7 @@ class ImageCache {
   std::size_t budget_bytes_;
   std::vector<Slot> slots_;
   std::vector<std::string> hashes_;
+  std::vector<Identity> identities_;
   std::vector<BadImage> bad_;
   bool finished_ = false;
 
@@ -111,6 +116,7 @@ class LoadedImages final : public ImageSource {
   std::vector<int> labels();
   /// These wait for all files. @throws DataError naming every bad image
   const std::vector<std::string>& hashes();
+  const std::vector<Identity>& identities();
   const std::vector<BadImage>& bad();
 
  private:
@@ -139,6 +145,7 @@ class TrainingLoader final : public TrainingSource {
 
   const Dataset& dataset() const { return cache_.dataset(); }
   const std::vector<std::string>& hashes() const { return cache_.hashes(); }
+  const std::vector<Identity>& identities() const { return cache_.identities(); }
   const std::vector<BadImage>& bad() const { return cache_.bad(); }
   /// Segmentation: the part that each class has of all labelled pixels, before augmentation.
   std::vector<double> class_shares() const;

@@ -58,6 +58,11 @@ cv::Mat decode(std::span<const std::byte> file, bool is_gray) {
   return image;
 }
 
+Identity identity_of_image(const cv::Mat& image) {
+  const cv::Mat whole = image.isContinuous() ? image : image.clone();
+  return identity_of({whole.data, whole.total() * whole.elemSize()}, whole.rows, whole.cols, whole.channels());
+}
+
 /// A copy; `swap` exchanges the first and the third channel.
 Pixels as_pixels(const cv::Mat& image, bool swap) {
   Pixels out(Shape{1, image.rows, image.cols, image.channels()});
@@ -150,12 +155,15 @@ int channels_of(Preprocessing::Color color) {
   return color == Preprocessing::Color::gray ? 1 : 3;
 }
 
-Pixels decode_image(std::span<const std::byte> file, Preprocessing::Color color) {
-  return as_pixels(decode(file, color == Preprocessing::Color::gray), color == Preprocessing::Color::rgb);
+Pixels decode_image(std::span<const std::byte> file, Preprocessing::Color color, Identity* identity) {
+  const cv::Mat decoded = decode(file, color == Preprocessing::Color::gray);
+  if (identity != nullptr) *identity = identity_of_image(decoded);
+  return as_pixels(decoded, color == Preprocessing::Color::rgb);
 }
 
-Pixels prepare_image(std::span<const std::byte> file, const Preprocessing& preprocessing) {
+Pixels prepare_image(std::span<const std::byte> file, const Preprocessing& preprocessing, Identity* identity) {
   const cv::Mat decoded = decode(file, preprocessing.color == Preprocessing::Color::gray);
+  if (identity != nullptr) *identity = identity_of_image(decoded);
   // The colour order is changed last, on the crop only.
   return as_pixels(centre_crop(resize_by_rule(decoded, preprocessing), preprocessing),
                    preprocessing.color == Preprocessing::Color::rgb);

@@ -10,6 +10,7 @@
 #include "core/base/random.hpp"
 #include "core/base/tensor.hpp"
 #include "core/model/model.hpp"
+#include "datasets/identity.hpp"
 
 namespace binade {
 
@@ -26,14 +27,15 @@ std::string find_damage(std::span<const std::byte> file);
 
 /// Decodes JPEG, PNG, BMP or WebP by content. Gray files become equal channels; colour files become luma for
 /// Color::gray; alpha is dropped, 16 bits become 8, the EXIF orientation is ignored as in every published protocol.
+/// `identity`, where wanted, is that of the decoded pixels.
 /// @throws DataError saying what is wrong with the bytes (the caller knows the name)
-Pixels decode_image(std::span<const std::byte> file, Preprocessing::Color color);
+Pixels decode_image(std::span<const std::byte> file, Preprocessing::Color color, Identity* identity = nullptr);
 
 /// Decodes, resizes and crops: {1, crop_height, crop_width, c}.
 /// The long side of a short_side resize is rounded down [torchvision]; an image that would be smaller than the crop is
 /// a DataError, except with `shrink`, which enlarges it to `size` first.
 /// @throws DataError as decode_image, or saying that image and crop do not fit
-Pixels prepare_image(std::span<const std::byte> file, const Preprocessing& preprocessing);
+Pixels prepare_image(std::span<const std::byte> file, const Preprocessing& preprocessing, Identity* identity = nullptr);
 
 /// How a training image is varied.
 struct Augmentation {

@@ -49,7 +49,7 @@ EvaluateResult run(const EvaluateJob& job, const JobControl& control) {
   } else {
     predictions = evaluate_graph(engine, graph, *images, job.batch, control);
   }
-  report.rows = {accuracy_row(predictions, nullptr)};
+  report.rows = {accuracy_row(predictions, nullptr, job.data.bootstrap_block)};
   report.notes = {fmt::format("n = {} images of '{}'.", images->count(), job.data.data)};
   describe_segmentation(job.data, *images, report);
   note_bad_images("evaluation", images->bad(), report.notes);

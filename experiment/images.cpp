@@ -46,6 +46,10 @@ Dataset open_for(const Model& model, const DataSource& data, const fs::path& roo
 Dataset open_images(const DataSource& data, const Model& model, const JobControl& control) {
   if (data.data.empty()) throw UsageError("--data is missing: wanted is the folder of the evaluation images");
   check_count("images", data.images);
+  if (data.bootstrap_block < 0) {
+    throw UsageError(
+        fmt::format("--bootstrap-block: {}; wanted are frames, or 0 to go by names", data.bootstrap_block));
+  }
   const Dataset dataset = open_for(model, data, data.data, "val", control);
   return data.images == 0 ? dataset : choose_images(dataset, data.images, data.seed);
 }
@@ -121,15 +125,26 @@ void note_bad_images(const std::string& what, std::span<const BadImage> bad, std
       fmt::format("{} {} images could not be read and were left out:{}", lines.size(), what, list_of(lines)));
 }
 
-void refuse_shared_images(const std::string& use, const Dataset& others, std::span<const std::string> hashes,
+void refuse_shared_images(const std::string& use, const Dataset& others, std::span<const Identity> identities,
                           const DataSource& data, LoadedImages& evaluation, std::vector<std::string>& notes) {
-  const std::vector<Overlap> overlaps = find_overlaps(hashes, evaluation.hashes());
-  if (overlaps.empty()) return;
-  std::vector<std::string> lines;
-  for (const Overlap& overlap : overlaps) {
-    lines.push_back(fmt::format("{} is {}", others.items[static_cast<std::size_t>(overlap.first)].path,
-                                evaluation.dataset().items[static_cast<std::size_t>(overlap.second)].path));
+  const auto pairs_of = [&](const std::vector<Overlap>& found, const char* relation) {
+    std::vector<std::string> lines;
+    for (const Overlap& overlap : found) {
+      lines.push_back(fmt::format("{} {} {}", others.items[static_cast<std::size_t>(overlap.first)].path, relation,
+                                  evaluation.dataset().items[static_cast<std::size_t>(overlap.second)].path));
+    }
+    return lines;
+  };
+  const std::vector<Overlap> alike = find_lookalikes(identities, evaluation.identities());
+  if (!alike.empty()) {
+    notes.push_back(
+        fmt::format("{} of {} evaluation images look like {} images; if they are the same pictures, "
+                    "accuracy flatters:{}",
+                    alike.size(), evaluation.count(), use, list_of(pairs_of(alike, "looks like"))));
   }
+  const std::vector<Overlap> overlaps = find_overlaps(contents_of(identities), contents_of(evaluation.identities()));
+  if (overlaps.empty()) return;
+  const std::vector<std::string> lines = pairs_of(overlaps, "is");
   const std::string counts = fmt::format("{} of {} evaluation images", overlaps.size(), evaluation.count());
   if (!data.allow_leakage) {
     throw DataError(

@@ -28,6 +28,7 @@ struct DataSource {
   bool exact_calibration_images = false;  ///< false: fewer where there are fewer
   bool skip_bad_images = false;
   std::string resolution = "labels";  ///< of a segmentation's pixels that are counted: labels or network
+  int bootstrap_block = 0;            ///< frames of a video that intervals take as one; 0: by the images' names
   int overlays = 0;                   ///< pictures of a segmentation per method
   bool allow_leakage = false;
   std::uint64_t seed = 0;
@@ -60,9 +61,10 @@ std::unique_ptr<LoadedImages> read_images(const std::string& what, const Dataset
 /// "3 images could not be read and were left out: ...", or nothing.
 void note_bad_images(const std::string& what, std::span<const BadImage> bad, std::vector<std::string>& notes);
 
+/// Images are told by their decoded pixels. Lookalikes are a line in `notes`.
 /// @throws DataError naming the images that are in both, or a line in `notes` with --allow-leakage. `use` is what the
 /// others serve: "calibration", "training"
-void refuse_shared_images(const std::string& use, const Dataset& others, std::span<const std::string> hashes,
+void refuse_shared_images(const std::string& use, const Dataset& others, std::span<const Identity> identities,
                           const DataSource& data, LoadedImages& evaluation, std::vector<std::string>& notes);
 
 /// SHA-256 of an ordered list of image contents and labels.

@@ -48,7 +48,7 @@ void keep_row(const fs::path& folder, const std::string& key, const KeptRow& kep
 }
 
 std::optional<KeptRow> kept_row(const fs::path& folder, const std::string& key, const std::string& method,
-                                const Predictions& reference) {
+                                const Predictions& reference, int block) {
   const fs::path file = file_of(folder, method, ".json");
   if (!fs::exists(file)) return {};
   const std::vector<std::byte> bytes = read_whole_file(file, "a kept row");
@@ -58,7 +58,7 @@ std::optional<KeptRow> kept_row(const fs::path& folder, const std::string& key, 
   KeptRow kept{.row = {}, .columns = read_predictions(file_of(folder, method, ".h5")), .notes = {}, .details = {}};
   if (kept.columns.empty()) return {};
   try {
-    kept.row = accuracy_row(kept.columns.front(), &reference);
+    kept.row = accuracy_row(kept.columns.front(), &reference, block);
     if (!json.at("agreement").is_null()) kept.row.agreement = json.at("agreement").get<double>();
     kept.row.quantize_seconds = json.at("quantize_seconds").get<double>();
     kept.row.weight_bits = json.at("weight_bits").get<int>();

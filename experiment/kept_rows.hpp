@@ -27,6 +27,6 @@ void keep_row(const std::filesystem::path& folder, const std::string& key, const
 
 /// The row, or none if it is not there or was made from something else. @throws DataError for a damaged file
 std::optional<KeptRow> kept_row(const std::filesystem::path& folder, const std::string& key, const std::string& method,
-                                const Predictions& reference);
+                                const Predictions& reference, int block);
 
 }  // namespace binade

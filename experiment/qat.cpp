@@ -83,7 +83,7 @@ std::unique_ptr<LoadedImages> read_calibration(const QatJob& job, const Model& m
   const Dataset all = open_calibration_data(data, model, control);
   auto images = read_images("read calibration images", chosen_calibration(all, data, 0), data, model, control);
   note_bad_images("calibration", images->bad(), notes);
-  refuse_shared_images("calibration", images->dataset(), images->hashes(), data, evaluation, notes);
+  refuse_shared_images("calibration", images->dataset(), images->identities(), data, evaluation, notes);
   return images;
 }
 
@@ -112,7 +112,8 @@ Graph starting_graph(const QatJob& job, const Method& method, const Model& model
 void add_rows(const QatJob& job, const Method& method, std::span<const Predictions> columns, double seconds,
               AccuracyReport& report) {
   for (const Predictions& column : columns) {
-    AccuracyRow row = accuracy_row(column, column.method == "float" ? nullptr : &columns.front());
+    AccuracyRow row =
+        accuracy_row(column, column.method == "float" ? nullptr : &columns.front(), job.data.bootstrap_block);
     if (column.method != "float") {
       row.weight_bits = job.weight_bits;
       row.activation_bits = job.activation_bits;
@@ -155,7 +156,7 @@ std::unique_ptr<TrainingLoader> read_training_images(const TrainingImages& wante
   auto loader = std::make_unique<TrainingLoader>(dataset, wanted.model.preprocessing, qat.augmentation, data.seed,
                                                  LoadOptions{.skip_bad_images = data.skip_bad_images});
   note_bad_images("training", loader->bad(), notes);
-  refuse_shared_images("training", loader->dataset(), loader->hashes(), data, evaluation, notes);
+  refuse_shared_images("training", loader->dataset(), loader->identities(), data, evaluation, notes);
   return loader;
 }
 

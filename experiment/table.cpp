@@ -117,7 +117,7 @@ void TableRun::open_images() {
   evaluation_ = read_images("read evaluation images", evaluation, data, model_, control_);
   note_bad_images("evaluation", evaluation_->bad(), notes);
   for (const auto& images : calibration_) {
-    refuse_shared_images("calibration", images->dataset(), images->hashes(), data, *evaluation_, notes);
+    refuse_shared_images("calibration", images->dataset(), images->identities(), data, *evaluation_, notes);
   }
   if (!wants_training()) return;
   const bool labels = std::any_of(methods_.begin(), methods_.end(), [&](const Method& m) {
@@ -200,7 +200,7 @@ AccuracyRow TableRun::quantized_row(const Method& method) {
   for (std::size_t set = 0; set < calibration_.size(); ++set) {
     double seconds = 0;
     Predictions predictions = quantize_and_evaluate(method, set, seconds);
-    const AccuracyRow found = accuracy_row(predictions, &*reference_);
+    const AccuracyRow found = accuracy_row(predictions, &*reference_, table_.data.bootstrap_block);
     if (set == 0) {
       row = found;
       row.quantize_seconds = seconds;
@@ -248,7 +248,8 @@ void TableRun::make_row(const Method& method) {
 
 void TableRun::add_quantized_row(const Method& method) {
   if (table_.resume) {
-    if (std::optional<KeptRow> kept = kept_row(table_.rows, row_key_, method.name, *reference_)) {
+    if (std::optional<KeptRow> kept =
+            kept_row(table_.rows, row_key_, method.name, *reference_, table_.data.bootstrap_block)) {
       AccuracyReport& report = result_.report;
       report.rows.push_back(std::move(kept->row));
       report.notes.insert(report.notes.end(), kept->notes.begin(), kept->notes.end());
@@ -314,7 +315,7 @@ TableResult TableRun::run() {
   reference_ = evaluate_graph("float", model_.graph, *evaluation_, table_.batch, control_);
   for (const Method& method : methods_) {
     if (method.kind == Method::Kind::reference) {
-      result_.report.rows.push_back(accuracy_row(*reference_, nullptr));
+      result_.report.rows.push_back(accuracy_row(*reference_, nullptr, table_.data.bootstrap_block));
       keep_overlays(table_.folder, table_.data, *evaluation_, *reference_);
       result_.columns.push_back(*reference_);
       result_.columns.back().maps.clear();

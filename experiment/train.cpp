@@ -132,14 +132,14 @@ TrainJobResult run(const TrainJob& job, const JobControl& control) {
   AccuracyReport report;
   note_bad_images("validation", validation->bad(), report.notes);
   note_bad_images("training", loader.bad(), report.notes);
-  refuse_shared_images("training", loader.dataset(), loader.hashes(), job.data, *validation, report.notes);
+  refuse_shared_images("training", loader.dataset(), loader.identities(), job.data, *validation, report.notes);
   std::optional<SavedTraining> saved;
   if (job.resume) saved = saved_training(job.folder / "network.h5");
   if (!saved) measure_norms(model, loaded, loader);
   TrainRun(train, model, *validation, job.folder, control).run(loader, saved ? &saved->checkpoint : nullptr);
 
   Predictions predictions = evaluate_graph("float", model.graph, *validation, train.options.batch, control);
-  report.rows = {accuracy_row(predictions, nullptr)};
+  report.rows = {accuracy_row(predictions, nullptr, job.data.bootstrap_block)};
   report.notes.insert(report.notes.begin(), fmt::format("n = {} images of '{}', trained on {} others.",
                                                         validation->count(), job.data.data, loader.count()));
   describe_segmentation(job.data, *validation, report);

@@ -2,7 +2,13 @@
 #include "datasets/loader.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <fstream>
 #include <set>
+
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
 
 #include "core/base/error.hpp"
 #include "core/base/hash.hpp"
@@ -251,6 +257,66 @@ TEST(TrainingLoader, ReportsAFileThatVanishes) {
   EXPECT_TRUE(contains(message_of<DataError>([&] { read_epoch(loader, 0, 1); }), dataset.items[7].path));
 }
 
+TEST(Leakage, FindsEqualPixelsInOtherFiles) {
+  const TemporaryFolder root;
+  write_set(root / "evaluation");
+  fs::create_directories(root / "calibration/other");
+  const cv::Mat picture = cv::imread((root / "evaluation/class1/04.png").string());
+  cv::imwrite((root / "calibration/other/a.bmp").string(), picture);  // another format
+  fs::copy(root / "evaluation/class1/04.png", root / "calibration/other/b.png");
+  std::ofstream(root / "calibration/other/b.png", std::ios::app) << 'x';  // one byte after the end
+  cv::Mat changed = picture.clone();
+  changed.at<cv::Vec3b>(0, 0)[0] ^= 0x40;
+  cv::imwrite((root / "calibration/other/c.png").string(), changed);
+  LoadedImages evaluation(open_dataset({.kind = "folder", .root = root / "evaluation"}), small_crop());
+  LoadedImages calibration(open_dataset({.kind = "folder", .root = root / "calibration"}), small_crop());
+  EXPECT_TRUE(find_overlaps(evaluation.hashes(), calibration.hashes()).empty());
+  const std::vector<Overlap> overlaps =
+      find_overlaps(contents_of(evaluation.identities()), contents_of(calibration.identities()));
+  ASSERT_EQ(overlaps.size(), 2U);
+  EXPECT_EQ(calibration.dataset().items[static_cast<std::size_t>(overlaps[0].second)].path, "other/a.bmp");
+  EXPECT_EQ(calibration.dataset().items[static_cast<std::size_t>(overlaps[1].second)].path, "other/b.png");
+}
+
+TEST(Leakage, LookalikesAreFoundAndEqualOnesAreNot) {
+  Random random(3);
+  std::vector<Identity> first, second;
+  for (int i = 0; i < 300; ++i) first.push_back({std::to_string(i), random.next()});
+  for (int bits = 0; bits <= 8; ++bits) {
+    std::uint64_t look = first[static_cast<std::size_t>(10 * bits)].look;
+    for (int k = 0; k < bits; ++k) look ^= std::uint64_t{1} << (7 * k);
+    second.push_back({"changed" + std::to_string(bits), look});
+  }
+  second.push_back({"5", first[5].look});  // equal: another list's matter
+  second.push_back({"flat", 0});
+  first.push_back({"flat too", 1});
+  std::vector<Overlap> expected;
+  for (int bits = 0; bits <= kAlikeBits; ++bits) expected.push_back({10 * bits, bits});
+  EXPECT_EQ(find_lookalikes(first, second), expected);
+}
+
+TEST(Leakage, AJpegLooksLikeItsOriginal) {
+  cv::Mat picture(240, 320, CV_8UC3);
+  for (int y = 0; y < picture.rows; ++y) {
+    for (int x = 0; x < picture.cols; ++x) {
+      const auto wave = [&](double u, double v) {
+        return cv::saturate_cast<std::uint8_t>(128 + 90 * std::sin(u * x + v * y));
+      };
+      picture.at<cv::Vec3b>(y, x) = {wave(0.03, 0.011), wave(0.02, -0.03), wave(-0.01, 0.05)};
+    }
+  }
+  std::vector<std::uint8_t> file;
+  cv::imencode(".jpg", picture, file, {cv::IMWRITE_JPEG_QUALITY, 70});
+  cv::Mat smaller;
+  cv::resize(cv::imdecode(file, cv::IMREAD_COLOR), smaller, {}, 0.8, 0.8, cv::INTER_AREA);
+  const auto identity = [](const cv::Mat& image) {
+    return identity_of({image.data, image.total() * 3}, image.rows, image.cols, 3);
+  };
+  const Identity one = identity(picture), other = identity(smaller);
+  EXPECT_NE(one.content, other.content);
+  EXPECT_LE(std::popcount(one.look ^ other.look), kAlikeBits);
+}
+
 TEST(Leakage, FindsEqualBytesUnderOtherNames) {
   const TemporaryFolder root;
   write_set(root / "evaluation");
@@ -277,6 +343,9 @@ TEST(RealData, CalibrationAndEvaluationImagesDiffer) {
   EXPECT_EQ(evaluation.hashes().size(), 650U);
   EXPECT_EQ(calibration.hashes().size(), 1000U);
   EXPECT_TRUE(find_overlaps(evaluation.hashes(), calibration.hashes()).empty());
+  EXPECT_TRUE(find_overlaps(contents_of(evaluation.identities()), contents_of(calibration.identities())).empty());
+  EXPECT_TRUE(find_duplicates(contents_of(evaluation.identities())).empty());
+  EXPECT_LE(find_lookalikes(calibration.identities(), evaluation.identities()).size(), 1U);
 }
 
 }  // namespace
