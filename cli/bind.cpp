@@ -51,6 +51,9 @@ void bind(Flags& flags, NetworkSource& network) {
             {.when_unset = unset});
   flags.add("preprocessing.scale", network.scale, "then multiplied: one number, or three with commas",
             {.when_unset = unset});
+  flags.add("mean01", network.mean01, "torchvision's mean, of pixels of 0..1: one number, or three with commas",
+            {.when_unset = unset});
+  flags.add("std01", network.std01, "torchvision's standard deviation, of pixels of 0..1", {.when_unset = unset});
 }
 
 void bind_evaluation(Flags& flags, DataSource& data) {

@@ -14,6 +14,7 @@
 #include "datasets/leakage.hpp"
 #include "datasets/overlay.hpp"
 #include "experiment/machine.hpp"
+#include "experiment/notes.hpp"
 
 namespace binade {
 namespace {
@@ -107,6 +108,7 @@ void describe_segmentation(const DataSource& data, LoadedImages& images, Accurac
                                      data.resolution == "network"
                                          ? fmt::format("the network's input, {}x{}", images.shape().h, images.shape().w)
                                          : "the label maps"));
+  note_missing_labels(images, report.notes);
 }
 
 void keep_overlays(const fs::path& folder, const DataSource& data, LoadedImages& images,
@@ -202,6 +204,7 @@ void describe_run(AccuracyReport& report, const RunInputs& inputs) {
   report.hashes["revision"] = revision();
   report.machine = machine_description();
   report.details["preprocessing"] = to_string(inputs.model.preprocessing);
+  for (std::string& note : preprocessing_notes(inputs.model)) report.notes.push_back(std::move(note));
   const std::string layers = to_string(inputs.layer_bits);
   if (!layers.empty()) report.notes.push_back(fmt::format("Layers with other widths: {}.", layers));
 }

@@ -15,6 +15,30 @@
 #include "experiment/weights.hpp"
 
 namespace binade {
+namespace {
+
+/// --mean01 and --std01 laid over the preprocessing; the words that were given.
+std::string overlay_of_unit_pixels(const NetworkSource& network, Preprocessing& preprocessing) {
+  if ((!network.mean01.empty() && !network.mean.empty()) || (!network.std01.empty() && !network.scale.empty())) {
+    throw UsageError(
+        "--mean01 and --preprocessing.mean, or --std01 and --preprocessing.scale, say the same thing: "
+        "give one of them");
+  }
+  if (!network.mean01.empty()) {
+    preprocessing.mean = parse_preprocessing("mean=" + network.mean01).mean;
+    for (double& mean : preprocessing.mean) mean *= 255;
+  }
+  if (!network.std01.empty()) {
+    preprocessing.scale = parse_preprocessing("scale=" + network.std01).scale;
+    for (double& scale : preprocessing.scale) {
+      if (!(scale > 0)) throw UsageError(fmt::format("--std01: '{}'; wanted are numbers above 0", network.std01));
+      scale = 1 / (255 * scale);
+    }
+  }
+  return network.mean01 + network.std01;
+}
+
+}  // namespace
 
 ReadOptions read_options(const NetworkSource& network) {
   ReadOptions options{.output = network.output};
@@ -60,8 +84,13 @@ Model with_preprocessing(Model model, const NetworkSource& network) {
   add("scale", network.scale);
   try {
     model.preprocessing = parse_preprocessing(overlay, model.preprocessing);
+    overlay += overlay_of_unit_pixels(network, model.preprocessing);
   } catch (const DataError& error) {
     throw UsageError(error.what());  // the words came from flags
+  }
+  const auto assumed = model.notes.find("preprocessing");
+  if (assumed != model.notes.end() && assumed->second == "assumed" && !overlay.empty()) {
+    assumed->second = "assumed where no flag says otherwise";
   }
   return model;
 }

@@ -20,6 +20,7 @@ struct NetworkSource {
   std::string weights_names;  ///< a file of pairs of names
   /// What the model's own preprocessing is overlaid with; empty: as the model says.
   std::string resize, interpolation, color, mean, scale;
+  std::string mean01, std01;  ///< the same for pixels of 0..1, as torchvision has it
   int size = 0;
 };
 
