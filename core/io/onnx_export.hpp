@@ -28,7 +28,7 @@ void export_onnx(const Model& model, const std::filesystem::path& path);
 extern const ModelFormat kOnnxQdqFormat;
 
 /// TI's exchange form: a float network with the weights and biases that the grids hold, and a Clip at the ends of each
-/// range, [-2^k, 2^k] or [0, 2^k]. @source [ti-semantics 0]
+/// range, [-2^k, 2^k] or [0, 2^k]. @source [docs/ti.md 2.7]
 extern const ModelFormat kOnnxClipFormat;
 
 }  // namespace binade

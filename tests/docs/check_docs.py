@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the documents: links inside the repository resolve, and references in the code lead to headings.
+"""Checks the documents: README has at most 150 lines, links inside the repository resolve, and references in the code lead to headings.
 
 Usage: check_docs.py ROOT
 """
@@ -7,6 +7,7 @@ import pathlib
 import re
 import sys
 
+README_LINES = 150
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 REFERENCE = re.compile(r"\[docs/([\w]+\.md)((?: ?,? ?(?:[A-C]|\d+(?:\.\d+)?)(?=[\],]))+)\]")
@@ -59,6 +60,8 @@ def check_references(root, faults):
             continue
         for number, line in enumerate(source.read_text(errors="replace").splitlines(), 1):
             place = f"{source.relative_to(root)}:{number}"
+            if "ti-semantics" in line:
+                faults.append(f"{place}: 'ti-semantics' is no page of this repository; docs/ti.md is")
             for text in ANY_REFERENCE.findall(line):
                 if "x.y" in text:
                     continue
@@ -77,6 +80,9 @@ def check_references(root, faults):
 
 def check(root):
     faults = []
+    lines = len((root / "README.md").read_text().splitlines())
+    if lines > README_LINES:
+        faults.append(f"README.md has {lines} lines; at most {README_LINES}")
     check_links(root, faults)
     return faults, check_references(root, faults)
 
@@ -92,10 +98,10 @@ def self_test():
         (root / "a.cpp").write_text("// [docs/ti.md 1.1, 1]\n")
         (root / "README.md").write_text("[x](docs/ti.md#11-two)\n")
         assert check(root) == ([], 1), check(root)
-        (root / "a.cpp").write_text("// [docs/ti.md 9.9]\n// [docs/no.md 1]\n// [docs/ti.md one]\n")
-        (root / "README.md").write_text("[x](no.md) [y](docs/ti.md#no)\n" * 76)
+        (root / "a.cpp").write_text("// [docs/ti.md 9.9]\n// [docs/no.md 1]\n// [docs/ti.md one]\n// ti-semantics\n")
+        (root / "README.md").write_text("[x](no.md) [y](docs/ti.md#no)\n" * 76 + "\n" * 80)
         faults, _ = check(root)
-        assert len(faults) == 2 * 76 + 3, faults
+        assert len(faults) == 1 + 2 * 76 + 4, faults
 
 
 def main():
