@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <vector>
 
-#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 
 #include "core/base/error.hpp"
 #include "core/base/parallel.hpp"
+#include "core/ops/openmp.hpp"
 
 namespace binade {
 namespace {

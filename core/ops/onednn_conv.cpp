@@ -1,8 +1,6 @@
 // Dense and grouped float convolution on oneDNN: primitives per geometry, weights in the layout that oneDNN chooses.
 #include "core/ops/onednn_conv.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -12,6 +10,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/tensor.hpp"
+#include "core/ops/openmp.hpp"
 
 namespace binade {
 namespace {
