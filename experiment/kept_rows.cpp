@@ -55,7 +55,8 @@ std::optional<KeptRow> kept_row(const fs::path& folder, const std::string& key, 
   const Json json = Json::parse(reinterpret_cast<const char*>(bytes.data()),
                                 reinterpret_cast<const char*>(bytes.data()) + bytes.size(), nullptr, false);
   if (!json.is_object() || json.value("key", "") != key) return {};
-  KeptRow kept{.row = {}, .columns = read_predictions(file_of(folder, method, ".h5")), .notes = {}, .details = {}};
+  KeptRow kept;
+  kept.columns = read_predictions(file_of(folder, method, ".h5"));
   if (kept.columns.empty()) return {};
   try {
     kept.row = accuracy_row(kept.columns.front(), &reference, block);
