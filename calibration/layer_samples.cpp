@@ -60,7 +60,7 @@ std::optional<Companion> companion_of(const Graph& quantized, const Graph& refer
   };
   const Node* reader = only_reader(node.out);
   ValueId mine = node.out;
-  if (reader != nullptr && std::holds_alternative<FakeQuant>(reader->op)) {
+  if (reader != nullptr && fixed_quantizer(reader->op) != nullptr) {
     mine = reader->out;
     reader = only_reader(mine);
   }
@@ -70,7 +70,7 @@ std::optional<Companion> companion_of(const Graph& quantized, const Graph& refer
   const bool is_before =
       producer != nullptr && other != mine && quantized.value(producer->out).node < quantized.value(node.out).node;
   if (!is_before || quantized.shape(other) != quantized.shape(node.out)) return std::nullopt;
-  const bool is_quantizer = std::holds_alternative<FakeQuant>(producer->op);
+  const bool is_quantizer = fixed_quantizer(producer->op) != nullptr;
   Companion found{.quantized = other};
   if (!reference.find(quantized.name(is_quantizer ? producer->in[0] : other), found.reference)) return std::nullopt;
   return found;

@@ -16,9 +16,9 @@ namespace {
 constexpr int kMostColumns = 2400;  ///< beyond, the factorisation costs more than it gains: rounding to nearest stays
 
 bool can_round(const Graph& graph, const Node& node) {
-  if (!std::holds_alternative<Conv2d>(node.op) && !std::holds_alternative<Linear>(node.op)) return false;
+  if (!as_convolution(node.op)) return false;
   const Node* quantizer = graph.producer(node.in[kWeights]);
-  if (quantizer == nullptr || !std::holds_alternative<FakeQuant>(quantizer->op)) return false;
+  if (quantizer == nullptr || fixed_quantizer(quantizer->op) == nullptr) return false;
   const std::optional<QuantSpec> input = spec_of(graph, node.in[kInput]);
   const int bits = std::get<FakeQuant>(quantizer->op).spec.bits;
   if (!input || std::min<int>(bits, input->bits) > kFineBits) return false;

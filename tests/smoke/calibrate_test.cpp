@@ -38,7 +38,7 @@ TEST_F(Smoke, CalibrateWantsNoLabelsAndNoEvaluation) {
 }
 
 TEST_F(Smoke, TableSaysHowFastCalibrationsAre) {
-  const Outcome outcome = run("table", {"--methods", "float,ptq8,qat8,calibration8,calibration-w4a8", "--qat.epochs",
+  const Outcome outcome = run("table", {"--methods", "float,ptq8,qat8,calibration8,calibration-w2a8", "--qat.epochs",
                                         "1", "--qat.batch", "8", "--format", "json"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto json = nlohmann::json::parse(outcome.out);
@@ -47,7 +47,7 @@ TEST_F(Smoke, TableSaysHowFastCalibrationsAre) {
   const auto details = json["details"]["calibration8"];
   EXPECT_GT(details["speed"]["ptq"], 0);
   EXPECT_GT(details["speed"]["qat_epoch"], 0);
-  EXPECT_FALSE(json["details"]["calibration-w4a8"].contains("speed"));
+  EXPECT_FALSE(json["details"]["calibration-w2a8"].contains("speed"));
   EXPECT_NE(outcome.out.find("times as fast as ptq8"), std::string::npos);
   EXPECT_NE(outcome.out.find("times as fast as an epoch of qat8"), std::string::npos);
 }

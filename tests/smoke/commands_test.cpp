@@ -25,7 +25,7 @@ TEST_F(Smoke, TableWritesOneStoreInEveryForm) {
       run("table", {"--out", path("out"), "--batch", "7", "--calibration-sets", "2", "--calibration-images", "16",
                     "--methods", "float,ptq8-simple,ptq8,ptq16,ptq-w2a8"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("Triage:"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("Verdict:"), std::string::npos) << outcome.out;
   EXPECT_NE(outcome.out.find("over 2 calibration sets"), std::string::npos) << outcome.out;
   EXPECT_EQ(outcome.out, read_text(path("out/report.txt")));
   const auto json = nlohmann::json::parse(read_text(path("out/report.json")));

@@ -32,7 +32,7 @@ int code_type(QuantSpec spec) {
 bool is_done_by_quantizer(const Graph& graph, const Node& node) {
   const auto readers = graph.consumers(node.out);
   if (readers.size() != 1 || graph.output() == node.out) return false;
-  const auto* quantizer = std::get_if<FakeQuant>(&graph.nodes()[static_cast<std::size_t>(readers[0])].op);
+  const FakeQuant* quantizer = fixed_quantizer(graph.nodes()[static_cast<std::size_t>(readers[0])].op);
   if (quantizer == nullptr || type_spec(quantizer->spec) != quantizer->spec || quantizer->spec.is_signed) return false;
   if (std::holds_alternative<Relu>(node.op)) return true;
   const auto* clip = std::get_if<Clip>(&node.op);

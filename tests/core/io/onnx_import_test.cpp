@@ -152,6 +152,8 @@ TEST(OnnxImport, HardSwishInPiecesBecomesOneOp) {
 TEST(OnnxImport, FunctionsOfOneNumber) {
   const auto imported = [](int opset, const std::string& op, const std::vector<::onnx::AttributeProto>& attributes) {
     OnnxBuilder b(opset, {2, 1, 1});
+    b.proto().add_metadata_props()->set_key("input_layout");  // two channels: one Sigmoid at the end is two classes
+    b.proto().mutable_metadata_props(0)->set_value("NCHW");
     b.node(op, "y", {"x"}, attributes);
     const Model model = import_bytes(b.bytes("y"));
     EXPECT_EQ(node_names(model), std::vector<std::string>{"y"}) << op;
@@ -159,7 +161,7 @@ TEST(OnnxImport, FunctionsOfOneNumber) {
   };
   EXPECT_EQ(imported(13, "Sigmoid", {}), Op{Sigmoid{}});
   EXPECT_EQ(imported(14, "HardSwish", {}), Op{HardSwish{}});
-  EXPECT_EQ(imported(13, "HardSigmoid", {}), (Op{HardSigmoid{.alpha = 0.2f, .beta = 0.5}})) << "ONNX's own default";
+  EXPECT_EQ(imported(13, "HardSigmoid", {}), (Op{HardSigmoid{.alpha = 0.2, .beta = 0.5}})) << "ONNX's own default";
   EXPECT_EQ(imported(13, "Tanh", {}), Op{Tanh{}});
   EXPECT_EQ(imported(13, "Elu", {}), Op{Elu{}});
   EXPECT_EQ(imported(13, "Elu", {attribute("alpha", 0.25f)}), Op{Elu{.alpha = 0.25}});
