@@ -112,8 +112,7 @@ bool Exporter::can_be_flat(ValueId id) const {
 bool Exporter::is_constant(ValueId id) const {
   if (graph_.is_parameter(id)) return true;
   const Node* quantizer = form_ == QuantizerForm::none ? nullptr : graph_.producer(id);
-  return quantizer != nullptr && fixed_quantizer(quantizer->op) != nullptr &&
-         graph_.is_parameter(quantizer->in[0]);
+  return quantizer != nullptr && fixed_quantizer(quantizer->op) != nullptr && graph_.is_parameter(quantizer->in[0]);
 }
 
 const Tensor<float>& Exporter::stored(ValueId id) const {
