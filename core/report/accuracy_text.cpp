@@ -55,13 +55,6 @@ Json to_json(const AccuracyRow& row) {
   return json;
 }
 
-std::string with_sign(double value, int digits = 2) {
-  // The minus of mathematics is as wide as the plus, and a rounded zero has no sign.
-  const std::string text = fmt::format("{:.{}f}", std::abs(value), digits);
-  if (text.find_first_not_of("0.") == std::string::npos) return text;
-  return (value < 0 ? "−" : "+") + text;
-}
-
 std::string cell(const std::optional<double>& value, int digits) {
   if (!value) return "–";
   return std::isfinite(*value) ? fmt::format("{:.{}f}", *value, digits) : "inf";

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -176,6 +177,13 @@ std::string render(const Table& table, Format format) {
     case Format::latex: return render_latex(table);
   }
   return {};
+}
+
+std::string with_sign(double value, int digits) {
+  // The minus of mathematics is as wide as the plus, and a rounded zero has no sign.
+  const std::string text = fmt::format("{:.{}f}", std::abs(value), digits);
+  if (text.find_first_not_of("0.") == std::string::npos) return text;
+  return (value < 0 ? "−" : "+") + text;
 }
 
 }  // namespace binade

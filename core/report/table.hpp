@@ -32,4 +32,7 @@ struct Table {
 /// JSON here is a list of objects, column name to cell.
 std::string render(const Table& table, Format format);
 
+/// "+0.31", "−1.20", "0.00": with the minus of mathematics, which is as wide as the plus.
+std::string with_sign(double value, int digits = 2);
+
 }  // namespace binade

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "core/report/table.hpp"
+
 namespace binade {
 namespace {
 
@@ -51,12 +53,6 @@ std::optional<int> images_needed(const AccuracyRow& row, double margin) {
   if (d < 0) factor = std::min(factor, std::pow(h / d, 2));
   if (!std::isfinite(factor) || factor <= 1) return std::nullopt;
   return rounded_up((row.distinct > 0 ? row.distinct : row.n) * factor);
-}
-
-std::string with_sign(double value) {
-  const std::string text = fmt::format("{:.2f}", std::abs(value));
-  if (text == "0.00") return text;
-  return (value < 0 ? "−" : "+") + text;
 }
 
 std::string difference_text(const AccuracyRow& row) {

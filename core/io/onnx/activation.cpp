@@ -136,10 +136,11 @@ void import_dropout(const NodeView& node) {
 /// LogSoftmax and ArgMax keep the order of the classes: the network ends before them, and its output are the logits.
 void import_ending(const NodeView& node) {
   const Activation x = node.activation(0);
-  const auto rank = static_cast<std::int64_t>(x.axes.size());
-  std::int64_t axis = node.integer("axis", node.op() == "ArgMax" ? 0 : node.opset() >= 13 ? -1 : 1);
-  if (axis < 0) axis += rank;
-  if (axis < 0 || axis >= rank || x.axes[static_cast<std::size_t>(axis)] != Axis::c) {
+  const std::size_t axis = resolve_axis(node.integer("axis", node.op() == "ArgMax" ? 0
+                                                             : node.opset() >= 13  ? -1
+                                                                                   : 1),
+                                        x);
+  if (x.axes[axis] != Axis::c) {
     throw Misfit(
         fmt::format("it runs over axis {} of [{}]; only over the channels is supported", axis, to_string(x.axes)));
   }

@@ -10,19 +10,6 @@
 namespace binade::importer {
 namespace {
 
-int op_axis(Axis axis) {
-  return axis == Axis::h ? 1 : axis == Axis::w ? 2 : 3;
-}
-
-/// Resolves a possibly negative axis. @throws Misfit if it is outside
-std::size_t resolve_axis(std::int64_t axis, const Activation& x) {
-  const auto rank = static_cast<std::int64_t>(x.axes.size());
-  const std::int64_t resolved = axis < 0 ? axis + rank : axis;
-  if (resolved < 0 || resolved >= rank)
-    throw Misfit(fmt::format("axis {} is outside its input [{}]", axis, to_string(x.axes)));
-  return static_cast<std::size_t>(resolved);
-}
-
 struct SliceArguments {
   std::vector<int> starts, ends, axes, steps;
 };
@@ -66,7 +53,8 @@ void import_slice(const NodeView& node) {
     if (whole) continue;
     if (axis == Axis::n) throw DataError("it slices the batch");
     if (axis == Axis::c && !x.flattened.empty()) throw Misfit("it slices channels of a flattened feature map");
-    const Slice slice{.axis = op_axis(axis), .begin = absolute(a.starts[i]), .end = absolute(a.ends[i]), .step = step};
+    const Slice slice{
+        .axis = slice_axis(axis), .begin = absolute(a.starts[i]), .end = absolute(a.ends[i]), .step = step};
     if (slice.begin >= slice.end) {
       throw Misfit(fmt::format("it keeps nothing: [{}, {}) of {} on axis {}", a.starts[i], a.ends[i], size, a.axes[i]));
     }
@@ -102,7 +90,7 @@ void import_split(const NodeView& node) {
   for (int i = 0; i < outputs; ++i) {
     const int end = begin + sizes[static_cast<std::size_t>(i)];
     Activation piece = x;
-    piece.id = node.add(Slice{.axis = op_axis(axis), .begin = begin, .end = end}, {x.id}, fmt::format(".{}", i));
+    piece.id = node.add(Slice{.axis = slice_axis(axis), .begin = begin, .end = end}, {x.id}, fmt::format(".{}", i));
     node.result(i, std::move(piece));
     begin = end;
   }

@@ -89,6 +89,29 @@ Dims strides(const Dims& dims) {
   return result;
 }
 
+std::size_t resolve_axis(std::int64_t axis, const Activation& x) {
+  const auto rank = static_cast<std::int64_t>(x.axes.size());
+  const std::int64_t resolved = axis < 0 ? axis + rank : axis;
+  if (resolved < 0 || resolved >= rank)
+    throw Misfit(fmt::format("axis {} is outside its input [{}]", axis, to_string(x.axes)));
+  return static_cast<std::size_t>(resolved);
+}
+
+std::vector<bool> marked(const std::vector<int>& axes, std::size_t rank) {
+  std::vector<bool> marks(rank);
+  for (const int axis : axes) {
+    const std::int64_t resolved = axis < 0 ? axis + static_cast<std::int64_t>(rank) : axis;
+    if (resolved < 0 || resolved >= static_cast<std::int64_t>(rank))
+      throw Misfit(fmt::format("axis {} is outside its {} axes", axis, rank));
+    marks[static_cast<std::size_t>(resolved)] = true;
+  }
+  return marks;
+}
+
+int slice_axis(Axis axis) {
+  return axis == Axis::h ? 1 : axis == Axis::w ? 2 : 3;
+}
+
 std::vector<float> to_reals(const Constant& constant) {
   if (constant.is_float()) return constant.reals();
   std::vector<float> reals;

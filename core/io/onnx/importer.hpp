@@ -162,6 +162,12 @@ Dims strides(const Dims& dims);
 Tensor<float> broadcast_tensor(const NodeView& node, const Constant& constant, const Activation& like);
 /// The same for a constant whose channels need not fit those of `like`: extents of h, w and c as the constant has them.
 Tensor<float> axes_tensor(const NodeView& node, const Constant& constant, const Activation& like);
+/// The position of a possibly negative axis. @throws Misfit if it is outside
+std::size_t resolve_axis(std::int64_t axis, const Activation& x);
+/// Which of `rank` axes are listed. @throws Misfit if one is outside
+std::vector<bool> marked(const std::vector<int>& axes, std::size_t rank);
+/// What Slice calls an axis of pixels or channels.
+int slice_axis(Axis axis);
 /// The elements as float. @throws DataError for a symbolic batch
 std::vector<float> to_reals(const Constant& constant);
 

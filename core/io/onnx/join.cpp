@@ -26,20 +26,15 @@ const Activation& first_activation(const NodeView& node) {
   throw DataError("all of its inputs are constants");
 }
 
-std::int64_t join_axis(const NodeView& node, const Activation& like) {
-  const auto rank = static_cast<std::int64_t>(like.axes.size());
-  std::int64_t axis = node.integer("axis", 1);
-  if (axis < 0) axis += rank;
-  if (axis < 0 || axis >= rank) {
-    throw Misfit(fmt::format("axis {} is outside its input [{}]", axis, to_string(like.axes)));
-  }
-  if (like.axes[static_cast<std::size_t>(axis)] != Axis::c) {
+std::size_t join_axis(const NodeView& node, const Activation& like) {
+  const std::size_t axis = resolve_axis(node.integer("axis", 1), like);
+  if (like.axes[axis] != Axis::c) {
     throw Misfit(fmt::format("it joins axis {} of [{}]; only channels can be joined", axis, to_string(like.axes)));
   }
   return axis;
 }
 
-std::vector<Operand> read_operands(const NodeView& node, const Activation& like, std::int64_t axis) {
+std::vector<Operand> read_operands(const NodeView& node, const Activation& like, std::size_t axis) {
   std::vector<Operand> operands;
   int first = 0;
   for (int i = 0; i < node.inputs(); ++i) {
@@ -50,7 +45,7 @@ std::vector<Operand> read_operands(const NodeView& node, const Activation& like,
         throw Misfit(fmt::format("its constant '{}' has the extents {}, its other inputs the axes [{}]",
                                  node.input_name(i), to_string(stored.dims), to_string(like.axes)));
       }
-      const std::int64_t channels = stored.dims[static_cast<std::size_t>(axis)];
+      const std::int64_t channels = stored.dims[axis];
       if (channels < 0 || channels > kMaxExtent) throw DataError("its constant has an absurd number of channels");
       operand.channels = static_cast<int>(channels);
     } else {
@@ -141,7 +136,7 @@ void import_with_constants(const NodeView& node, const std::vector<Operand>& ope
 void import_concat(const NodeView& node) {
   if (node.inputs() < 1) throw DataError("it has no inputs");
   const Activation first = first_activation(node);
-  const std::int64_t axis = join_axis(node, first);
+  const std::size_t axis = join_axis(node, first);
   const std::vector<Operand> operands = read_operands(node, first, axis);
   for (const Operand& operand : operands) {
     if (operand.constant) return import_with_constants(node, operands, first);

@@ -40,17 +40,6 @@ std::vector<Axis> named(const Open& open, const Shape& shape) {
   return axes;
 }
 
-std::vector<bool> marked(const std::vector<int>& axes, std::size_t rank) {
-  std::vector<bool> marks(rank);
-  for (const int axis : axes) {
-    const std::int64_t resolved = axis < 0 ? axis + static_cast<std::int64_t>(rank) : axis;
-    if (resolved < 0 || resolved >= static_cast<std::int64_t>(rank))
-      throw Misfit(fmt::format("axis {} is outside its {} axes", axis, rank));
-    marks[static_cast<std::size_t>(resolved)] = true;
-  }
-  return marks;
-}
-
 void import_transpose(const NodeView& node) {
   const Activation x = node.activation(0);
   std::vector<int> order = node.integers("perm");

@@ -17,17 +17,10 @@ struct Reduction {
 
 std::vector<bool> reduced_axes(const NodeView& node, std::size_t rank) {
   const std::vector<int> axes = node.has_input(1) ? node.integer_list(1, "axes") : node.integers("axes");
-  std::vector<bool> reduced(rank);
-  if (axes.empty() && node.integer("noop_with_empty_axes", 0) != 0) return reduced;
-  if (axes.empty()) throw DataError("it reduces all axes, the batch included");
-  for (const int axis : axes) {
-    const std::int64_t resolved = axis < 0 ? axis + static_cast<std::int64_t>(rank) : axis;
-    if (resolved < 0 || resolved >= static_cast<std::int64_t>(rank)) {
-      throw Misfit(fmt::format("axis {} is outside its {} axes", axis, rank));
-    }
-    reduced[static_cast<std::size_t>(resolved)] = true;
+  if (axes.empty() && node.integer("noop_with_empty_axes", 0) == 0) {
+    throw DataError("it reduces all axes, the batch included");
   }
-  return reduced;
+  return marked(axes, rank);
 }
 
 Reduction read_reduction(const NodeView& node) {

@@ -31,10 +31,6 @@ std::vector<Run> runs_of(const std::vector<int>& indices) {
   return runs;
 }
 
-int slice_axis(Axis axis) {
-  return axis == Axis::h ? 1 : axis == Axis::w ? 2 : 3;
-}
-
 ValueId take(const NodeView& node, const Activation& x, Axis axis, const std::vector<Run>& runs) {
   std::vector<ValueId> pieces;
   for (std::size_t i = 0; i < runs.size(); ++i) {
@@ -46,13 +42,8 @@ ValueId take(const NodeView& node, const Activation& x, Axis axis, const std::ve
 
 void import_gather(const NodeView& node) {
   const Activation x = node.activation(0);
-  const auto rank = static_cast<std::int64_t>(x.axes.size());
-  std::int64_t position = node.integer("axis", 0);
-  if (position < 0) position += rank;
-  if (position < 0 || position >= rank) {
-    throw Misfit(fmt::format("axis {} is outside its input [{}]", position, to_string(x.axes)));
-  }
-  const Axis axis = x.axes[static_cast<std::size_t>(position)];
+  const std::size_t position = resolve_axis(node.integer("axis", 0), x);
+  const Axis axis = x.axes[position];
   if (axis == Axis::n) throw DataError("it selects images of the batch");
   if (axis == Axis::c && !x.flattened.empty()) throw Misfit("it selects channels of a flattened feature map");
   const Constant& stored = node.constant(1, "indices");
@@ -72,7 +63,7 @@ void import_gather(const NodeView& node) {
   }
   Activation result = x;
   result.id = take(node, x, axis, runs);
-  if (stored.dims.empty()) result.axes.erase(result.axes.begin() + position);
+  if (stored.dims.empty()) result.axes.erase(result.axes.begin() + static_cast<std::ptrdiff_t>(position));
   node.result(0, std::move(result));
 }
 
